@@ -1,0 +1,254 @@
+"""The command line: thin. Each command imports what it needs when it runs."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from codemoe import __version__
+from codemoe.errors import UserError
+
+app = typer.Typer(
+    name="codemoe",
+    help="Turn one dense language model into a proven mixture of programming-language experts.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+RecipeArg = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", show_default=False)]
+OverridesArg = Annotated[
+    list[str] | None,
+    typer.Argument(help="key=value, such as experts.train.steps=50 (values are YAML)."),
+]
+Force = Annotated[bool, typer.Option("--force", help="Redo finished stages with these settings.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2))
+
+
+def _quiet_libraries() -> None:
+    """Libraries' own bars and notices would bury ours."""
+    import os
+    import warnings
+
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+    warnings.filterwarnings("ignore")
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+
+
+def _run(recipe_path: Path, overrides: list[str] | None, names: tuple[str, ...], force: bool) -> Any:
+    from codemoe.pipeline import STAGES, find_stage, run_stages
+    from codemoe.recipe import load_recipe
+
+    recipe = load_recipe(recipe_path, overrides)
+    _quiet_libraries()
+    run_stages(recipe, tuple(find_stage(name) for name in names) or STAGES, force=force)
+    return recipe
+
+
+@app.command()
+def demo(
+    fast: Annotated[bool, typer.Option("--fast", help="Under two minutes: fewer tasks.")] = False,
+    force: Force = False,
+    out: Annotated[str, typer.Option(help="Where runs are kept.")] = "runs",
+) -> None:
+    """The whole pipeline on the built-in corpus and the base that ships with codemoe; no downloads."""
+    from codemoe.demo import recipe_path, show_result
+
+    path = recipe_path(fast)
+    recipe = _run(path, [f"runs_dir={json.dumps(out)}"], (), force)
+    show_result(recipe)
+
+
+@app.command()
+def run(
+    recipe: RecipeArg,
+    overrides: OverridesArg = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Every stage of a recipe. Stopped at any point, the same command goes on where it was."""
+    done = _run(recipe, overrides, (), force)
+    summary = done.run_dir / "report" / "summary.json"
+    if as_json:
+        _print_json(json.loads(summary.read_text()))
+    else:
+        from codemoe.demo import show_result
+
+        show_result(done)
+
+
+def _stage_command(name: str, summary: str) -> None:
+    def command(
+        recipe: RecipeArg, overrides: OverridesArg = None, force: Force = False
+    ) -> None:
+        _run(recipe, overrides, (name,), force)
+
+    command.__doc__ = f"Stage `{name}`: {summary}."
+    app.command(name)(command)
+
+
+def _stage_commands() -> None:
+    from codemoe.pipeline import STAGES
+
+    for stage in STAGES:
+        _stage_command(stage.name, stage.summary)
+
+
+_stage_commands()
+
+
+@app.command()
+def generate(
+    model: Annotated[
+        str, typer.Argument(help="A run, a stage directory, a checkpoint folder, a hub id.")
+    ],
+    text: Annotated[str, typer.Argument(help="What to write; - reads standard input.")],
+    language: Annotated[
+        str | None, typer.Option(help="Name the language; its expert answers.")
+    ] = None,
+    trace: Annotated[
+        bool, typer.Option("--trace", help="Show which expert answered and how sure the router was.")
+    ] = False,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")] = 650,
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
+    top_p: Annotated[float, typer.Option(help="Nucleus sampling; 1 is off.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="For sampling.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Write one program: the router chooses the expert, or `--language` names it."""
+    from codemoe.languages import get_language
+
+    if text == "-":
+        text = sys.stdin.read()
+    if not text.strip():
+        raise UserError("the text is empty", 'codemoe generate MODEL "Sum of the even numbers"')
+    named = get_language(language).name if language else None
+    _quiet_libraries()
+    from codemoe.models.ask import answer
+    from codemoe.models.sampling import Sampling
+
+    result = answer(model, text, named, max_new_tokens, Sampling(temperature, top_p, seed))
+    if as_json:
+        _print_json(result)
+        return
+    print(result["text"])
+    if trace:
+        from codemoe.demo import show_trace
+
+        show_trace(result)
+
+
+@app.command()
+def score(file: Annotated[Path, typer.Argument(help="JSONL of {language, reference, prediction}.")],
+          as_json: Json = False) -> None:
+    """CodeBLEU without free points, with the wrong-answer floor and an interval."""
+    from codemoe.evaluate.score_command import score_file
+
+    result = score_file(file)
+    if as_json:
+        _print_json(result)
+        return
+    low, high = result["interval"]
+    floor = "none" if result["floor"] is None else f"{result['floor']:.4f}"
+    print(f"CodeBLEU {result['codebleu']:.4f}  [{low:.4f}, {high:.4f}]  n = {result['n']}")
+    for key in ("ngram_match", "weighted_ngram_match", "syntax_match", "dataflow_match"):
+        value = result[key]
+        print(f"  {key:<22} {'none' if value is None else f'{value:.4f}'}")
+    print(f"  wrong-answer floor     {floor}\n  empty predictions      {result['empty']}")
+
+
+@app.command()
+def execute(
+    suite: Annotated[Path, typer.Argument(help="Native suite, .jsonl or .jsonl.gz.")],
+    samples: Annotated[Path | None, typer.Option(help="JSONL of {id, completion|program}.")] = None,
+    canonical: Annotated[bool, typer.Option("--canonical", help="Run the solutions.")] = False,
+    results: Annotated[
+        Path | None, typer.Option(help="Append verdicts here; rows in it are not run again.")
+    ] = None,
+    k: Annotated[str, typer.Option(help="pass@k for these k, comma separated.")] = "1",
+    as_json: Json = False,
+) -> None:
+    """Run programs against their tests in the sandbox; pass@k."""
+    from codemoe.evaluate.execute import execute_suite
+    from codemoe.progress import progress
+
+    if canonical == (samples is not None):
+        raise UserError("give either --samples FILE or --canonical", "codemoe execute --help")
+    try:
+        ks = tuple(int(part) for part in k.split(","))
+    except ValueError:
+        raise UserError(f"--k is {k!r}; expected numbers such as 1,10") from None
+    with progress("execute", _count_rows(samples or suite), "programs") as advance:
+        result = execute_suite(
+            suite, samples, results, ks, on_result=lambda verdict: advance(1, "")
+        )
+    if as_json:
+        _print_json(result)
+        return
+    print(f"passed {result['passed']} of {result['n']} (sandbox: {result['sandbox_tier']})")
+    for language, part in result["by_language"].items():
+        print(f"  {language:<12} {part['passed']:>5} of {part['n']:<5} {part['by_status']}")
+    for key, value in result["pass_at_k"].items():
+        print(f"  pass@{key} = {'none' if value is None else f'{value:.4f}'}")
+
+
+def _count_rows(path: Path) -> int:
+    import gzip
+
+    try:
+        opener = gzip.open if path.suffix == ".gz" else open
+        with opener(path, "rb") as file:
+            return sum(1 for line in file if line.strip())
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from None
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """What works here: torch, device, toolchains, sandbox."""
+    from codemoe.doctor import examine
+
+    found = examine()
+    if as_json:
+        _print_json(found)
+        return
+    from codemoe.demo import show_doctor
+
+    show_doctor(found)
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        print(f"codemoe {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Entry point: 0 done, 1 the work failed, 2 bad input; users never see a traceback for bad input."""
+    try:
+        app()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on where this stopped", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

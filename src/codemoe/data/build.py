@@ -1,0 +1,191 @@
+"""From rows of any source to a data set: filter, deduplicate, decontaminate, split, write."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from codemoe.data.dropped import count_reasons, write_dropped
+from codemoe.data.filters import Limits, first_reason
+from codemoe.data.rows import Drop, Row, write_parquet
+from codemoe.data.split import (
+    check_fractions,
+    decontaminate,
+    drop_exact_duplicates,
+    limit_rows,
+    split_groups,
+)
+from codemoe.errors import UserError
+from codemoe.languages import get_language
+
+SPLITS = ("train", "valid", "test")
+DEFAULT_FRACTIONS = {"train": 0.9, "valid": 0.05, "test": 0.05}
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The splits, everything left out, and the numbers people ask for (written as counts.json)."""
+
+    train: list[Row]
+    valid: list[Row]
+    test: list[Row]
+    dropped: list[Drop]
+    counts: dict[str, Any]
+
+
+def build_dataset(
+    rows_or_drops: Iterable[Row | Drop],
+    *,
+    languages: Sequence[str] | None = None,
+    limits: Limits | None = None,
+    fractions: Mapping[str, float] | None = None,
+    seed: int = 0,
+    max_rows_per_language: int | None = None,
+    min_rows_per_language: int = 10,
+    min_rows_per_split: int = 1,
+    benchmarks: Sequence[str] = (),
+) -> Dataset:
+    """Turn the records of all sources into train, valid and test.
+
+    In this order: keep `languages` (all when None), apply the filters with `limits`, drop exact
+    duplicates, drop overlap with `benchmarks` (prompts and solutions), keep at most
+    `max_rows_per_language`, split by group. The splits depend on the seed, not on the order of
+    the rows.
+
+    Raises UserError when a language has fewer than `min_rows_per_language` rows left, or a split
+    with a fraction above 0 fewer than `min_rows_per_split` rows of a language.
+    """
+    limits = limits or Limits()
+    fractions = dict(DEFAULT_FRACTIONS if fractions is None else fractions)
+    unknown = [name for name in fractions if name not in SPLITS]
+    if unknown:
+        raise UserError(f"unknown split {unknown[0]!r} in fractions; known: {', '.join(SPLITS)}")
+    check_fractions(fractions)
+    wanted = None if languages is None else {get_language(name).name for name in languages}
+
+    dropped: list[Drop] = []
+    rows: list[Row] = []
+    read: Counter[str] = Counter()
+    for item in rows_or_drops:
+        read[item.source] += 1
+        if isinstance(item, Drop):
+            dropped.append(item)
+        elif wanted is not None and item.language not in wanted:
+            dropped.append(_drop(item, "language not in recipe"))
+        elif reason := first_reason(item, limits):
+            dropped.append(_drop(item, reason))
+        else:
+            rows.append(item)
+    rows, more = drop_exact_duplicates(rows)
+    dropped += more
+    rows, more = decontaminate(rows, benchmarks)
+    dropped += more
+    if max_rows_per_language is not None:
+        rows, more = limit_rows(rows, max_rows_per_language, seed)
+        dropped += more
+    rows = unique_ids(rows)
+
+    expected = sorted(wanted if wanted is not None else {row.language for row in rows})
+    _check_rows_left(rows, dropped, expected, min_rows_per_language, sum(read.values()))
+    splits: dict[str, list[Row]] = {name: [] for name in SPLITS} | split_groups(
+        rows, fractions, seed
+    )
+    _check_splits(splits, fractions, expected, min_rows_per_split)
+    return Dataset(
+        train=splits["train"],
+        valid=splits["valid"],
+        test=splits["test"],
+        dropped=dropped,
+        counts=_count(splits, dropped, read),
+    )
+
+
+def write_dataset(dataset: Dataset, out_dir: Path) -> None:
+    """Write train/valid/test.parquet, dropped.csv and counts.json into an existing directory."""
+    for name in SPLITS:
+        write_parquet(getattr(dataset, name), out_dir / f"{name}.parquet")
+    write_dropped(dataset.dropped, out_dir / "dropped.csv")
+    text = json.dumps(dataset.counts, indent=2, ensure_ascii=False)
+    (out_dir / "counts.json").write_text(text + "\n", encoding="utf-8")
+
+
+def unique_ids(rows: Sequence[Row]) -> list[Row]:
+    """The rows with `-2`, `-3` ... behind ids that other rows already have."""
+    taken = {row.id for row in rows}
+    seen: set[str] = set()
+    result = []
+    for row in rows:
+        name, number = row.id, 1
+        while name in seen or (number > 1 and name in taken):
+            number += 1
+            name = f"{row.id}-{number}"
+        seen.add(name)
+        result.append(row if name == row.id else replace(row, id=name))
+    return result
+
+
+def _drop(row: Row, reason: str) -> Drop:
+    return Drop(reason, row.id, row.source, language=row.language)
+
+
+def _check_rows_left(
+    rows: Sequence[Row], dropped: Sequence[Drop], expected: Sequence[str], minimum: int, read: int
+) -> None:
+    if not rows:
+        raise UserError(
+            f"no rows left of {read} read ({_reasons(dropped, None)})",
+            "check the sources, languages and limits in the recipe's data section",
+        )
+    left = Counter(row.language for row in rows)
+    short = [name for name in expected if left[name] < minimum]
+    if short:
+        found = "; ".join(f"{n}: {left[n]} rows left ({_reasons(dropped, n)})" for n in short)
+        raise UserError(
+            f"too few rows for {', '.join(short)}: at least {minimum} are needed; {found}",
+            "add a source, loosen the limits, or take the language out of the recipe",
+        )
+
+
+def _reasons(dropped: Sequence[Drop], language: str | None) -> str:
+    """What was dropped of one language (or of all), as "dropped 3: code too short; ..."."""
+    some = Counter(d.reason for d in dropped if language is None or d.language == language)
+    listed = ", ".join(f"{n} {reason}" for reason, n in some.most_common())
+    return f"dropped: {listed}" if listed else "none dropped: the sources hold no more"
+
+
+def _check_splits(
+    splits: Mapping[str, Sequence[Row]],
+    fractions: Mapping[str, float],
+    expected: Sequence[str],
+    minimum: int,
+) -> None:
+    for name, fraction in fractions.items():
+        left = Counter(row.language for row in splits[name])
+        short = [f"{lang} ({left[lang]})" for lang in expected if left[lang] < minimum]
+        if fraction > 0 and short:
+            raise UserError(
+                f"the {name} split has too few rows of {', '.join(short)}; "
+                f"at least {minimum} are needed",
+                f"raise the fraction of {name} (now {fraction:g}), add data, or try another seed",
+            )
+
+
+def _count(
+    splits: Mapping[str, Sequence[Row]], dropped: Sequence[Drop], read: Mapping[str, int]
+) -> dict[str, Any]:
+    kept = [row for rows in splits.values() for row in rows]
+    return {
+        "read": sum(read.values()),
+        "kept": len(kept),
+        "dropped": len(dropped),
+        "rows": {
+            name: dict(sorted(Counter(row.language for row in rows).items()))
+            for name, rows in splits.items()
+        },
+        "groups": {name: len({row.group for row in rows}) for name, rows in splits.items()},
+        "dropped_by_reason": count_reasons(dropped),
+        "read_by_source": dict(sorted(read.items())),
+        "kept_by_license": dict(sorted(Counter(row.license for row in kept).items())),
+    }

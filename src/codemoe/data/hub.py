@@ -1,0 +1,64 @@
+"""Rows of a data set on the Hugging Face hub. The one place of this package that downloads."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from codemoe.errors import UserError, WorkError
+
+
+def load_hub_rows(
+    repo: str,
+    config: str | None = None,
+    *,
+    split: str,
+    revision: str | None = None,
+    data_file: str | None = None,
+    data_dir: str | None = None,
+    streaming: bool = False,
+) -> Iterator[dict[str, Any]]:
+    """The rows of one split.
+
+    Newer versions of `datasets` refuse repositories that need a loading script. Then the JSON file
+    `data_file` of the repository is read itself, which runs nobody's code.
+
+    Raises UserError when the data set or split is not there, WorkError when it cannot be fetched.
+    """
+    from datasets import load_dataset
+
+    options: dict[str, Any] = {"split": split, "revision": revision, "streaming": streaming}
+    if data_dir is not None:
+        options["data_dir"] = data_dir
+    try:
+        rows = load_dataset(repo, config, **options)
+    except Exception as error:
+        if data_file is None or not _needs_other_loader(error):
+            raise _explain(repo, config, error) from error
+        at = f"hf://datasets/{repo}" + (f"@{revision}" if revision else "")
+        try:
+            # The file holds one split only, whatever the repository calls it.
+            rows = load_dataset("json", data_files=f"{at}/{data_file}", split="train")
+        except Exception as second:
+            raise _explain(repo, config, second) from second
+    yield from rows
+
+
+def _needs_other_loader(error: Exception) -> bool:
+    """Scripts refused (RuntimeError), or configurations or files not recognised without one."""
+    names = {type(e).__name__ for e in (error, error.__cause__) if e is not None}
+    if names & {"DataFilesNotFoundError", "EmptyDatasetError"}:
+        return True
+    return "script" in str(error).lower() or "BuilderConfig" in str(error)
+
+
+def _explain(repo: str, config: str | None, error: Exception) -> UserError:
+    name = repo + (f" ({config})" if config else "")
+    reason = str(error).strip().split("\n")[0][:300]
+    if isinstance(error, ValueError | FileNotFoundError) or "NotFound" in type(error).__name__:
+        return UserError(
+            f"cannot find the hub data set {name}: {reason}",
+            "check the id and revision, log in with `hf auth login`, or name a local folder",
+        )
+    return WorkError(
+        f"cannot load the hub data set {name}: {type(error).__name__}: {reason}",
+        "check the network, or download it once and name the local folder in the recipe",
+    )

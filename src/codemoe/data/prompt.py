@@ -1,0 +1,79 @@
+"""The one prompt format: training, evaluation and serving all come here.
+
+    ### Task: <text>
+    ### Language: Java          (left out when no language is named)
+    ### Code:
+    <completion>
+
+The last line is the end-of-instruction marker. A sequence router reads what stands before it; an expert
+that runs as `completion` acts from its first token on.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from codemoe.errors import UserError
+from codemoe.languages import get_language
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+MARKER = "### Code:\n"
+
+
+@dataclass(frozen=True)
+class EncodedPrompt:
+    """Token ids of a prompt; the marker is the last `len(input_ids) - marker_start` of them."""
+
+    input_ids: tuple[int, ...]
+    marker_start: int
+
+
+@dataclass(frozen=True)
+class Example:
+    """A training sample: prompt, completion and end-of-sequence token."""
+
+    input_ids: tuple[int, ...]
+    marker_start: int
+    completion_start: int
+
+
+def format_prompt(text: str, language: str | None = None) -> str:
+    named = f"### Language: {get_language(language).label}\n" if language else ""
+    return f"### Task: {text.strip()}\n{named}{MARKER}"
+
+
+def encode_prompt(
+    tokenizer: "PreTrainedTokenizerBase", text: str, language: str | None = None
+) -> EncodedPrompt:
+    """Tokenise a prompt as one string, as any other server would, and find its marker in it."""
+    prompt = format_prompt(text, language)
+    marker_char = len(prompt) - len(MARKER)
+    encoded = tokenizer(prompt, return_offsets_mapping=True)
+    offsets: Sequence[tuple[int, int]] = encoded["offset_mapping"]
+    # A token that straddles the boundary (a newline merged with what stands before it) belongs to
+    # the instruction, so that the router never sees less than the whole of it.
+    start = next(
+        (i for i, (begin, end) in enumerate(offsets) if begin >= marker_char and end > begin),
+        len(offsets),
+    )
+    return EncodedPrompt(tuple(encoded["input_ids"]), start)
+
+
+def encode_example(
+    tokenizer: "PreTrainedTokenizerBase", text: str, language: str | None, code: str
+) -> Example:
+    """Prompt and completion tokenised apart, so that the boundary is the same as in generation."""
+    if tokenizer.eos_token_id is None:
+        raise UserError(
+            "the tokenizer has no end-of-sequence token, so a model could not learn where to stop",
+            "set eos_token in the checkpoint's tokenizer_config.json",
+        )
+    prompt = encode_prompt(tokenizer, text, language)
+    completion = tokenizer(code.strip("\n"), add_special_tokens=False)["input_ids"]
+    return Example(
+        input_ids=(*prompt.input_ids, *completion, tokenizer.eos_token_id),
+        marker_start=prompt.marker_start,
+        completion_start=len(prompt.input_ids),
+    )

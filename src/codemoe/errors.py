@@ -1,0 +1,22 @@
+"""The errors that users see. Everything else that escapes a command is a bug."""
+
+
+class UserError(Exception):
+    """Bad input or bad usage (exit code 2): what was found, what was expected, what to type.
+
+    `what` states the finding in one sentence; `fix`, when given, is the next thing to do,
+    preferably a command.
+    """
+
+    exit_code = 2
+
+    def __init__(self, what: str, fix: str = "") -> None:
+        self.what = what
+        self.fix = fix
+        super().__init__(what + (f"\n  -> {fix}" if fix else ""))
+
+
+class WorkError(UserError):
+    """The input was fine but the work itself failed (exit code 1): disk full, gate missed."""
+
+    exit_code = 1

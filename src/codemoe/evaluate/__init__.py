@@ -1,0 +1,1 @@
+"""Judging what models write: CodeBLEU, tests in a sandbox, routing, statistics, the report."""

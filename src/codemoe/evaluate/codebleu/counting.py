@@ -1,0 +1,21 @@
+"""Counting matches between two bags of things: shared by every component."""
+
+from collections import Counter
+from collections.abc import Hashable
+from typing import TypeVar
+
+Item = TypeVar("Item", bound=Hashable)
+
+
+def clipped_matches(reference: Counter[Item], prediction: Counter[Item]) -> int:
+    """How many items of the reference the prediction has too; each counts as often as in both."""
+    if len(prediction) < len(reference):
+        reference, prediction = prediction, reference
+    get = prediction.get
+    return sum(min(count, get(item, 0)) for item, count in reference.items())
+
+
+def recall(reference: Counter[Item], prediction: Counter[Item]) -> float | None:
+    """The matched share of the reference in [0, 1]; None when the reference is empty."""
+    total = reference.total()
+    return clipped_matches(reference, prediction) / total if total else None

@@ -1,0 +1,42 @@
+"""A program as CodeBLEU sees it: parsed once, compared many times."""
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import lru_cache
+
+from codemoe.evaluate.codebleu.dataflow import Edge, data_flow
+from codemoe.evaluate.codebleu.ngram import Ngrams, count_ngrams
+from codemoe.evaluate.codebleu.syntax import subtree_shapes
+from codemoe.evaluate.codebleu.tree import read_tree
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What the components compare. Counters are never changed after this is made."""
+
+    language: str
+    tokens: tuple[str, ...]
+    ngrams: Ngrams
+    subtrees: Counter[int]
+    dataflow: Counter[Edge] | None  # None: the language has no data-flow table
+
+    @property
+    def is_empty(self) -> bool:
+        """No code at all: nothing, white space, or only comments."""
+        return not self.tokens
+
+
+def read_program(code: str, language: str) -> Program:
+    """Parse any text as a program of that language (canonical name); bad code is no error."""
+    tree = read_tree(code, language)
+    return Program(
+        language=language,
+        tokens=tree.tokens,
+        ngrams=count_ngrams(tree.tokens),
+        subtrees=subtree_shapes(tree),
+        dataflow=data_flow(tree, language),
+    )
+
+
+# References are scored against again and again (every model, the floor); answers are not.
+read_reference = lru_cache(maxsize=8192)(read_program)

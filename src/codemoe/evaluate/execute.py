@@ -1,0 +1,346 @@
+"""Run a suite's tests on samples in the sandbox: read, execute, record, resume, pass@k.
+
+A native suite has one JSON object per line: `{id, language, prompt, solution, tests, entry_point}`.
+A program is `prompt + completion`, and `tests` are appended. Samples are `{id, completion}`
+(`task_id` is read as `id`) or `{id, program}` with a whole program; an id may come many times.
+"""
+
+import gzip
+import hashlib
+import json
+import os
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from codemoe.errors import UserError, WorkError
+from codemoe.evaluate.sandbox import NOT_COUNTED, STATUSES, Job, Limits, Verdict, probe, run_jobs
+from codemoe.languages import get_language
+
+Key = tuple[str, int]  # problem id, and which of its samples
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One row of a native suite; `language` is a canonical name."""
+
+    id: str
+    language: str
+    prompt: str
+    tests: str
+    solution: str | None
+    entry_point: str | None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One program to judge: the `number`-th of its problem, counted from 0."""
+
+    problem: Problem
+    number: int
+    program: str
+
+    @property
+    def key(self) -> Key:
+        return self.problem.id, self.number
+
+    @property
+    def digest(self) -> str:
+        """Changes when program or tests do: a resumed run must not trust older rows then."""
+        text = json.dumps([self.problem.language, self.program, self.problem.tests])
+        return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
+
+
+def execute_suite(
+    suite_path: Path | str,
+    samples_path: Path | str | None = None,
+    results_path: Path | str | None = None,
+    k: Sequence[int] = (1,),
+    on_result: Callable[[Verdict], None] | None = None,
+    *,
+    limits: Limits = Limits(),  # noqa: B008 (frozen)
+    workers: int | None = None,
+    cache: Path | None = None,
+) -> dict[str, Any]:
+    """Judge samples, or the canonical solutions when `samples_path` is None, and sum up.
+
+    Rows `{id, language, status, seconds, detail, sample, digest}` are appended to `results_path`
+    as they come; rows already there for the same program are not run again. `on_result` is called
+    for new verdicts only. Statuses that say nothing about a program (no toolchain, sandbox
+    trouble) are left out of pass@k and counted under `not_run`.
+    Raises UserError for bad input, WorkError when there is no sandbox.
+    """
+    problems = read_suite(Path(suite_path))
+    if samples_path is None:
+        samples = _canonical(problems, Path(suite_path))
+    else:
+        samples = read_samples(Path(samples_path), problems)
+    _check_k(k, samples)
+    state = probe()
+    if state.tier is None:
+        raise WorkError(f"programs cannot be run safely here: {state.reason}", state.fix)
+    verdicts: dict[Key, Verdict] = {}
+    with ExitStack() as stack:
+        out = None
+        if results_path is not None:
+            verdicts = _resume(Path(results_path), samples)
+            out = stack.enter_context(_open_results(Path(results_path)))
+        todo = [sample for sample in samples if sample.key not in verdicts]
+        # The sandbox hands ids back, so a job's id is its place in the list.
+        jobs = [
+            Job(str(i), s.problem.language, s.program, s.problem.tests) for i, s in enumerate(todo)
+        ]
+
+        def take(raw: Verdict) -> None:
+            sample = todo[int(raw.id)]
+            verdict = Verdict(
+                sample.problem.id, raw.language, raw.status, round(raw.seconds, 4), raw.detail
+            )
+            verdicts[sample.key] = verdict
+            if out is not None:
+                _append(out, sample, verdict)
+            if on_result is not None:
+                on_result(verdict)
+
+        run_jobs(jobs, limits, workers, take, cache)
+    in_order = [verdicts[sample.key] for sample in samples]
+    return {
+        **summarise(in_order, k),
+        "unanswered": len(problems) - len({sample.problem.id for sample in samples}),
+        "sandbox_tier": state.tier,
+        "verdict_form": "guarded",
+        "limits": asdict(limits),
+    }
+
+
+def summarise(verdicts: Sequence[Verdict], k: Sequence[int]) -> dict[str, Any]:
+    """n, passed, by_status, by_language and pass_at_k (mean over problems, keys are strings)."""
+    whole = _figures(verdicts, k)
+    languages: dict[str, list[Verdict]] = defaultdict(list)
+    for verdict in verdicts:
+        languages[verdict.language].append(verdict)
+    by_language = {name: _figures(languages[name], k) for name in sorted(languages)}
+    return {**whole, "by_language": by_language}
+
+
+def _figures(verdicts: Sequence[Verdict], k: Sequence[int]) -> dict[str, Any]:
+    from codemoe.evaluate.statistics import pass_at_k
+
+    found = Counter(verdict.status for verdict in verdicts)
+    counted = [verdict for verdict in verdicts if verdict.counted]
+    tries: Counter[str] = Counter(verdict.id for verdict in counted)
+    passes: Counter[str] = Counter(v.id for v in counted if v.status == "pass")
+    at_k: dict[str, float | None] = {}
+    for size in k:
+        values = [pass_at_k(n, passes[name], size) for name, n in tries.items() if n >= size]
+        at_k[str(size)] = sum(values) / len(values) if values else None
+    return {
+        "n": len(counted),
+        "passed": found["pass"],
+        "not_run": len(verdicts) - len(counted),
+        "by_status": {status: found[status] for status in STATUSES if found[status]},
+        "pass_at_k": at_k,
+    }
+
+
+def read_suite(path: Path) -> list[Problem]:
+    """The problems of a native suite; every defect is a UserError that names the line."""
+    problems: dict[str, Problem] = {}
+    lines: dict[str, int] = {}
+    for line, row in _rows(path):
+        name = _identity(path, line, row, ("id",))
+        if name in problems:
+            raise UserError(f"{path}:{line}: id {name!r} was already used in line {lines[name]}")
+        try:
+            language = get_language(_text(path, line, row, "language")).name
+        except UserError as error:
+            if str(path) in error.what:
+                raise
+            raise UserError(f"{path}:{line}: {error.what}", error.fix) from None
+        lines[name] = line
+        problems[name] = Problem(
+            name,
+            language,
+            _text(path, line, row, "prompt"),
+            _text(path, line, row, "tests"),
+            _optional(path, line, row, "solution"),
+            _optional(path, line, row, "entry_point"),
+        )
+        if not problems[name].tests.strip():
+            raise UserError(f"{path}:{line}: 'tests' is empty: every program would pass")
+    return list(problems.values())
+
+
+def read_samples(path: Path, problems: Sequence[Problem]) -> list[Sample]:
+    """The samples of a file in its order, joined with their problems."""
+    by_id = {problem.id: problem for problem in problems}
+    counts: Counter[str] = Counter()
+    samples = []
+    for line, row in _rows(path):
+        name = _identity(path, line, row, ("id", "task_id"))
+        problem = by_id.get(name)
+        if problem is None:
+            raise UserError(
+                f"{path}:{line}: the suite has no problem {name!r}",
+                f"ids of the suite look like {next(iter(by_id))!r}",
+            )
+        if ("completion" in row) == ("program" in row):
+            raise UserError(
+                f"{path}:{line}: expected 'completion' or 'program', "
+                f"found {'both' if 'program' in row else 'neither'} ({_names(row)})",
+                "'completion' is placed after the prompt, 'program' is run as it is",
+            )
+        if "program" in row:
+            program = _text(path, line, row, "program")
+        else:
+            program = problem.prompt + _text(path, line, row, "completion")
+        samples.append(Sample(problem, counts[name], program))
+        counts[name] += 1
+    return samples
+
+
+def _canonical(problems: Sequence[Problem], path: Path) -> list[Sample]:
+    without = [problem.id for problem in problems if problem.solution is None]
+    if without:
+        raise UserError(
+            f"{path}: {len(without)} of {len(problems)} problems have no 'solution' "
+            f"(the first: {without[0]!r})",
+            "give samples instead of running the canonical solutions: --samples FILE",
+        )
+    return [Sample(p, 0, p.prompt + (p.solution or "")) for p in problems]
+
+
+def _check_k(k: Sequence[int], samples: Sequence[Sample]) -> None:
+    if not k or any(size < 1 for size in k):
+        raise UserError(f"k must be at least 1, found {list(k)}", "for example --k 1,10")
+    counts = Counter(sample.problem.id for sample in samples)
+    for name, count in counts.items():
+        if count < max(k):
+            raise UserError(
+                f"pass@{max(k)} needs {max(k)} samples of every problem; {name!r} has {count}",
+                f"--k {count}",
+            )
+
+
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line number from 1, object) of a .jsonl or .jsonl.gz file; at least one."""
+    line = 0
+    empty = True
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            for line, raw in enumerate(file, 1):
+                if not raw.strip():
+                    continue
+                yield line, _parse(path, line, raw)
+                empty = False
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UserError(f"{path}: not a complete gzip file (after line {line}): {error}") from None
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from None
+    if empty:
+        raise UserError(f"{path} is empty", "one JSON object per line is expected")
+
+
+def _parse(path: Path, line: int, raw: bytes) -> dict[str, Any]:
+    try:
+        row = json.loads(raw.decode("utf-8-sig" if line == 1 else "utf-8"))
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}:{line}: not UTF-8 text ({error.reason})") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}:{line}: not JSON: {error}", "one object per line") from None
+    if not isinstance(row, dict):
+        raise UserError(f"{path}:{line}: expected a JSON object, found {type(row).__name__}")
+    return row
+
+
+def _names(row: Mapping[str, Any]) -> str:
+    return "fields: " + (", ".join(sorted(row)[:12]) or "none")
+
+
+def _identity(path: Path, line: int, row: Mapping[str, Any], names: Sequence[str]) -> str:
+    for name in names:
+        value = row.get(name)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return str(value)
+        if isinstance(value, str) and value:
+            return value
+    wanted = " or ".join(repr(name) for name in names)
+    raise UserError(f"{path}:{line}: no {wanted} (a text or a number); {_names(row)}")
+
+
+def _text(path: Path, line: int, row: Mapping[str, Any], name: str) -> str:
+    value = row.get(name)
+    if isinstance(value, str):
+        return value
+    found = f"found {type(value).__name__}" if name in row else f"it is missing; {_names(row)}"
+    raise UserError(f"{path}:{line}: {name!r} must be a text, {found}")
+
+
+def _optional(path: Path, line: int, row: Mapping[str, Any], name: str) -> str | None:
+    return None if row.get(name) is None else _text(path, line, row, name)
+
+
+def _resume(path: Path, samples: Sequence[Sample]) -> dict[Key, Verdict]:
+    """Verdicts of an earlier run of the same programs; an unfinished last line is cut off."""
+    if not path.exists():
+        return {}
+    _cut_torn_line(path)
+    if path.stat().st_size == 0:
+        return {}
+    wanted = {sample.key: sample.digest for sample in samples}
+    kept: dict[Key, Verdict] = {}
+    for line, row in _rows(path):
+        name = _identity(path, line, row, ("id",))
+        status = _text(path, line, row, "status")
+        if status not in STATUSES:
+            raise UserError(
+                f"{path}:{line}: unknown status {status!r}",
+                "is this a results file? give another one with --results",
+            )
+        key = (name, row.get("sample", 0))
+        if status in NOT_COUNTED or wanted.get(key) != row.get("digest"):
+            continue
+        seconds = row.get("seconds")
+        kept[key] = Verdict(
+            name,
+            _text(path, line, row, "language"),
+            status,
+            float(seconds) if isinstance(seconds, int | float) else 0.0,
+            _optional(path, line, row, "detail") or "",
+        )
+    return kept
+
+
+def _cut_torn_line(path: Path) -> None:
+    """What a killed run wrote after the last line end is not a row."""
+    try:
+        with path.open("r+b") as file:
+            data = file.read()
+            if data and not data.endswith(b"\n"):
+                file.truncate(data.rfind(b"\n") + 1)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from None
+
+
+def _open_results(path: Path) -> IO[str]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("a", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def _append(out: IO[str], sample: Sample, verdict: Verdict) -> None:
+    row = {**asdict(verdict), "sample": sample.number, "digest": sample.digest}
+    try:
+        out.write(json.dumps(row) + "\n")
+        out.flush()
+    except OSError as error:
+        raise WorkError(
+            f"cannot write {out.name}: {error.strerror or error}",
+            f"make room and start again: it goes on after the rows in {os.path.basename(out.name)}",
+        ) from error

@@ -1,0 +1,72 @@
+"""`codemoe report`: from a run directory to report/ with page, figures, tables and summary."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from codemoe.errors import UserError
+from codemoe.evaluate.report.checks import check_thresholds
+from codemoe.evaluate.report.figures import DARK, LIGHT, all_figures, csv_text, png
+from codemoe.evaluate.report.page import render_page
+from codemoe.evaluate.report.read import Evaluation, read_evaluation
+from codemoe.evaluate.report.summary import build_summary
+from codemoe.evaluate.report.tables import all_tables, markdown
+from codemoe.evaluate.report.words import headline, lead
+
+
+def make_report(
+    run_dir: Path,
+    out: Path,
+    *,
+    thresholds: Mapping[str, float | None],
+    name: str,
+    command: str,
+) -> dict[str, Any]:
+    """Write index.html, tables.md, summary.json and figures/ into `out`; return the summary.
+
+    `name` titles the report, `command` is what made the run; thresholds as in `check_thresholds`.
+    Raises UserError when nothing was evaluated, an input is damaged or `out` cannot be written.
+    """
+    evaluation = read_evaluation(run_dir)
+    summary = build_summary(evaluation)
+    checks = check_thresholds(summary, thresholds)
+    summary["checks"] = [asdict(check) for check in checks]
+    tables = all_tables(evaluation)
+    figures = all_figures(evaluation, thresholds)
+    images = {key: (png(figure, LIGHT), png(figure, DARK)) for key, figure in figures.items()}
+    page = render_page(
+        evaluation, summary, checks, tables, figures, images, name=name, command=command
+    )
+    files: dict[str, bytes] = {
+        "index.html": page.encode(),
+        "tables.md": markdown(tables.values(), headline(evaluation), _notes(evaluation, command)).encode(),
+        "summary.json": (json.dumps(summary, indent=2, allow_nan=False) + "\n").encode(),
+    }
+    for key, figure in figures.items():
+        light, dark = images[key]
+        files[f"figures/{key}.png"] = light
+        files[f"figures/{key}-dark.png"] = dark
+        files[f"figures/{key}.csv"] = csv_text(figure).encode()
+    _write(out, files)
+    return summary
+
+
+def _notes(evaluation: Evaluation, command: str) -> list[str]:
+    notes = [" ".join(lead(evaluation)), f"Made by `{command}`. Brackets: bootstrap 95 % intervals."]
+    sandbox = evaluation.sandbox
+    if all(model.total.pass_at_1 is None for model in evaluation.models.values()) and sandbox.fix:
+        notes.append(f"pass@1 was not run ({sandbox.reason}). To enable it: `{sandbox.fix}`.")
+    return notes
+
+
+def _write(out: Path, files: Mapping[str, bytes]) -> None:
+    try:
+        (out / "figures").mkdir(parents=True, exist_ok=True)
+        for place, data in files.items():
+            (out / place).write_bytes(data)
+    except OSError as error:
+        raise UserError(
+            f"cannot write the report to {out}: {error.strerror}", "choose another folder"
+        ) from error

@@ -1,0 +1,93 @@
+"""Two models on the same tasks: ratio and difference of their CodeBLEU, with intervals.
+
+Both models answered the same ids, so a resample draws tasks, not answers: what makes a task hard
+for both cancels out and the interval is as narrow as the data allow.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from codemoe.errors import UserError
+from codemoe.evaluate.report.read import Interval, ModelResult
+from codemoe.evaluate.statistics import RESAMPLES, PairedBootstrap, paired_bootstrap
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Mean of one model over the mean of another; `n` tasks that both answered.
+
+    `interval` is None when the answers cannot be paired (results.jsonl is missing).
+    """
+
+    value: float
+    interval: Interval | None
+    n: int
+
+
+def paired_scores(
+    a: ModelResult, b: ModelResult, language: str | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """CodeBLEU of the tasks that both models answered, in one order; `language` None: all."""
+    ids = [
+        key
+        for key, answer in a.answers.items()
+        if key in b.answers and language in (None, answer.language)
+    ]
+    return (
+        np.array([a.answers[key].codebleu for key in ids], dtype=np.float64),
+        np.array([b.answers[key].codebleu for key in ids], dtype=np.float64),
+    )
+
+
+def ratio_interval(
+    a: ArrayLike,
+    b: ArrayLike,
+    level: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Interval | None:
+    """Percentile bootstrap interval of mean(a) / mean(b) over pairs (n,), (n,).
+
+    None where it has no finite bounds (too few of b are above 0). Raises UserError when the
+    lengths differ or there is nothing to compare.
+    """
+    first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if first.shape != second.shape or not first.size:
+        raise UserError(f"{first.size} and {second.size} values; a ratio needs pairs")
+    generator = np.random.default_rng(seed)
+    ratios = np.empty(resamples)
+    for i in range(resamples):
+        drawn = generator.integers(0, first.size, first.size)
+        below = second[drawn].sum()
+        ratios[i] = first[drawn].sum() / below if below > 0 else np.inf
+    # Observed values only: interpolating towards infinity would give no number at all.
+    low = float(np.quantile(ratios, (1 - level) / 2, method="lower"))
+    high = float(np.quantile(ratios, (1 + level) / 2, method="higher"))
+    return (low, high) if np.isfinite(high) else None
+
+
+def ratio(a: ModelResult, b: ModelResult, language: str | None = None) -> Ratio | None:
+    """CodeBLEU of `a` over that of `b`; None where either was not evaluated, or b scores 0."""
+    first, second = paired_scores(a, b, language)
+    if first.size and second.mean() > 0:
+        value = float(first.mean() / second.mean())
+        return Ratio(value, ratio_interval(first, second), first.size)
+    if first.size:
+        return None
+    if language is None and a.languages.keys() != b.languages.keys():
+        return None
+    ours = a.total if language is None else a.languages.get(language)
+    theirs = b.total if language is None else b.languages.get(language)
+    if ours is None or theirs is None or theirs.codebleu <= 0:
+        return None
+    return Ratio(ours.codebleu / theirs.codebleu, None, min(ours.n, theirs.n))
+
+
+def difference(
+    a: ModelResult, b: ModelResult, language: str | None = None
+) -> PairedBootstrap | None:
+    """CodeBLEU of `a` minus that of `b` over their common tasks; None: they have none."""
+    first, second = paired_scores(a, b, language)
+    return paired_bootstrap(first, second) if first.size else None

@@ -1,0 +1,390 @@
+"""The report's tables as records, written once and rendered as HTML and as Markdown."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from codemoe.evaluate.report.compare import Ratio, difference
+from codemoe.evaluate.report.read import Evaluation, Interval, Scores
+from codemoe.evaluate.report.summary import ALL, BASE, EXPERT, MIXTURE, ORACLE, ratios
+from codemoe.evaluate.report.words import (
+    DASH,
+    NOT_RUN,
+    duration,
+    interval,
+    language_label,
+    model_label,
+    percent,
+    quantity,
+    score,
+    times,
+    verdict_of,
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What stands in a cell; `note` is set smaller beside it (an interval), `strong` stands out."""
+
+    text: str
+    note: str = ""
+    strong: bool = False
+    muted: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """`rows` hold one cell per column, the first names the row; `foot` explains what is below."""
+
+    name: str
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    foot: str = ""
+    marked: str = ""  # the first cell of the row to emphasise
+
+
+def all_tables(evaluation: Evaluation) -> dict[str, Table]:
+    """Every table that the evaluated models allow, by name, in reading order."""
+    made = (
+        table1(evaluation),
+        table2(evaluation),
+        compared_models(evaluation),
+        against_each(evaluation),
+        retention_table(evaluation),
+        components(evaluation),
+        costs(evaluation),
+        stages(evaluation),
+    )
+    return {table.name: table for table in made if table is not None}
+
+
+def table1(evaluation: Evaluation) -> Table | None:
+    """The reference paper's Table 1: each language's base and fine-tuned expert."""
+    base, expert = evaluation.models.get(BASE), evaluation.models.get(EXPERT)
+    if base is None or expert is None:
+        return None
+    gains = ratios(evaluation, EXPERT, BASE)
+    rows = []
+    for name in [*evaluation.languages, ALL]:
+        before = base.total if name == ALL else base.languages.get(name)
+        after = expert.total if name == ALL else expert.languages.get(name)
+        gain = gains.get(name)
+        rows.append(
+            (
+                Cell(language_label(name)),
+                _count(after or before),
+                _codebleu(before),
+                _codebleu(after, strong=True),
+                _ratio(gain),
+                _change(before, after, "exact"),
+                _change(before, after, "pass_at_1"),
+            )
+        )
+    return Table(
+        "table-1",
+        "Base and fine-tuned expert, language by language",
+        ("Language", "Tasks", "Base", "Expert", "Gain", "Exact", "pass@1"),
+        tuple(rows),
+        "CodeBLEU of held-out tasks with bootstrap 95 % intervals; exact match and pass@1 before "
+        "and after fine-tuning. Each language is answered by its own expert.",
+        language_label(ALL),
+    )
+
+
+def table2(evaluation: Evaluation) -> Table | None:
+    """The reference paper's Table 2: all languages, base and mixture."""
+    base, mixture = evaluation.models.get(BASE), evaluation.models.get(MIXTURE)
+    if base is None or mixture is None:
+        return None
+    gains = ratios(evaluation, MIXTURE, BASE)
+    rows = []
+    for name in [*evaluation.languages, ALL]:
+        before = base.total if name == ALL else base.languages.get(name)
+        after = mixture.total if name == ALL else mixture.languages.get(name)
+        rows.append(
+            (
+                Cell(language_label(name)),
+                _count(after or before),
+                _codebleu(before),
+                _codebleu(after, strong=True),
+                _ratio(gains.get(name)),
+                _change(before, after, "exact"),
+                _change(before, after, "pass_at_1"),
+            )
+        )
+    return Table(
+        "table-2",
+        "Base and mixture of experts",
+        ("Language", "Tasks", "Base", "Mixture", "Gain", "Exact", "pass@1"),
+        tuple(rows),
+        "CodeBLEU with bootstrap 95 % intervals; one mixture answers every language and is not "
+        "told which expert to use.",
+        language_label(ALL),
+    )
+
+
+def compared_models(evaluation: Evaluation) -> Table:
+    """Every model: quality, and what CodeBLEU does not show."""
+    best = max(model.total.codebleu for model in evaluation.models.values())
+    rows = []
+    for name, model in evaluation.models.items():
+        total = model.total
+        rows.append(
+            (
+                _model(name),
+                Cell(
+                    score(total.codebleu),
+                    interval(total.codebleu_interval),
+                    strong=total.codebleu == best,
+                ),
+                *(_plain(model.languages.get(language)) for language in evaluation.languages),
+                Cell(percent(total.exact), _percents(total.exact_interval)),
+                _pass(total),
+                Cell(percent(total.wrong_language)),
+                Cell(str(total.empty)),
+                Cell(score(total.floor)),
+            )
+        )
+    languages = (language_label(name) for name in evaluation.languages)
+    return Table(
+        "models",
+        "Every compared model",
+        (
+            "Model",
+            "CodeBLEU",
+            *languages,
+            "Exact",
+            "pass@1",
+            "Wrong language",
+            "Empty",
+            "Floor",
+        ),
+        tuple(rows),
+        "Floor: what the model's answers score against other tasks' references; a score near it "
+        "says nothing about the task. Empty: answers without any code. Wrong language: answers "
+        "recognised as another language than the one asked for.",
+        model_label(MIXTURE),
+    )
+
+
+def against_each(evaluation: Evaluation) -> Table | None:
+    """The mixture minus each other model on the same tasks."""
+    mixture = evaluation.models.get(MIXTURE)
+    if mixture is None:
+        return None
+    rows = []
+    for name, model in evaluation.models.items():
+        gap = difference(mixture, model) if name != MIXTURE else None
+        if gap is not None:
+            p = f"{gap.p:.3f}" if gap.p >= 0.001 else "< 0.001"
+            identical = gap.difference == 0 and gap.interval == (0.0, 0.0)
+            words = "the same scores" if identical else verdict_of(gap.difference, gap.interval)
+            rows.append(
+                (
+                    _model(name),
+                    Cell(score(gap.difference), interval(gap.interval), strong=True),
+                    Cell(DASH if identical else p),
+                    Cell(words.partition(" by ")[0].partition(" (")[0]),
+                )
+            )
+    if not rows:
+        return None
+    return Table(
+        "against",
+        "The mixture against each model, on the same tasks",
+        ("Model", "Difference", "p", "In words"),
+        tuple(rows),
+        "Difference in CodeBLEU, mixture minus model, by paired bootstrap over tasks.",
+    )
+
+
+def retention_table(evaluation: Evaluation) -> Table | None:
+    """How much of each expert the mixture keeps."""
+    kept = ratios(evaluation, MIXTURE, EXPERT)
+    if not kept:
+        return None
+    perfect = ratios(evaluation, ORACLE, EXPERT)
+    expert, mixture = evaluation.models[EXPERT], evaluation.models[MIXTURE]
+    rows = []
+    for name in [*evaluation.languages, ALL]:
+        ours = mixture.total if name == ALL else mixture.languages.get(name)
+        theirs = expert.total if name == ALL else expert.languages.get(name)
+        if name in kept:
+            cells = (_codebleu(theirs), _codebleu(ours), _share(kept[name], strong=True))
+        else:
+            cells = (_codebleu(theirs), _codebleu(ours), Cell("no own expert", muted=True))
+        last = (_share(perfect.get(name)),) if perfect else ()
+        rows.append((Cell(language_label(name)), *cells, *last))
+    return Table(
+        "retention",
+        "Retention: mixture over own expert",
+        (
+            "Language",
+            "Expert",
+            "Mixture",
+            "Retention",
+            *(("With perfect routing",) if perfect else ()),
+        ),
+        tuple(rows),
+        "Intervals of a retention are of the ratio of means, resampled over tasks. All: the tasks "
+        "that both answered.",
+        language_label(ALL),
+    )
+
+
+def components(evaluation: Evaluation) -> Table:
+    """CodeBLEU taken apart."""
+    rows = tuple(
+        (
+            _model(name),
+            Cell(score(model.total.codebleu), strong=True),
+            Cell(score(model.total.ngram_match)),
+            Cell(score(model.total.weighted_ngram_match)),
+            Cell(score(model.total.syntax_match)),
+            Cell(score(model.total.dataflow_match)),
+        )
+        for name, model in evaluation.models.items()
+    )
+    return Table(
+        "components",
+        "CodeBLEU by component, all languages",
+        ("Model", "CodeBLEU", "n-gram", "Weighted n-gram", "Syntax", "Data flow"),
+        rows,
+        "A mean over the tasks whose reference has the component.",
+    )
+
+
+def costs(evaluation: Evaluation) -> Table:
+    """What a model costs to run."""
+    base = evaluation.models.get(BASE)
+    speed = base.cost.tokens_per_s if base else None
+    rows = []
+    for name, model in evaluation.models.items():
+        cost = model.cost
+        relative = ""
+        if speed and cost.tokens_per_s and name != BASE:
+            relative = f"{cost.tokens_per_s / speed:.2f} of base"
+        rows.append(
+            (
+                _model(name),
+                Cell(score(model.total.codebleu), strong=True),
+                Cell(quantity(cost.active_parameters)),
+                Cell(quantity(cost.total_parameters)),
+                Cell(quantity(cost.flops_per_token)),
+                Cell(quantity(cost.tokens_per_s), relative),
+                Cell(DASH if cost.peak_memory_mb is None else f"{cost.peak_memory_mb:,.0f} MB"),
+            )
+        )
+    return Table(
+        "cost",
+        "Cost beside quality",
+        (
+            "Model",
+            "CodeBLEU",
+            "Active parameters",
+            "Total parameters",
+            "FLOPs per token",
+            "Tokens/s",
+            "Peak memory",
+        ),
+        tuple(rows),
+        "Tokens per second while generating the answers of this evaluation, on this machine.",
+        model_label(MIXTURE),
+    )
+
+
+def stages(evaluation: Evaluation) -> Table | None:
+    """Seconds per stage."""
+    if not evaluation.stages:
+        return None
+    rows = [
+        (
+            Cell(stage.name),
+            Cell(duration(stage.seconds)),
+            Cell(DASH if stage.seed is None else str(stage.seed)),
+        )
+        for stage in evaluation.stages
+    ]
+    total = sum(stage.seconds for stage in evaluation.stages)
+    rows.append((Cell("Total"), Cell(duration(total), strong=True), Cell("")))
+    return Table("stages", "Time", ("Stage", "Time", "Seed"), tuple(rows), "", "Total")
+
+
+def markdown(tables: Iterable[Table], title: str, notes: Iterable[str]) -> str:
+    """tables.md: the title, the notes as paragraphs, then every table with its explanation."""
+    parts = [f"# {title}", *notes]
+    for table in tables:
+        lines = [
+            f"## {table.title}",
+            "",
+            "| " + " | ".join(_escaped(column) for column in table.columns) + " |",
+            "|" + "|".join([":--", *["--:"] * (len(table.columns) - 1)]) + "|",
+            *("| " + " | ".join(_markdown_cell(cell) for cell in row) + " |" for row in table.rows),
+        ]
+        if table.foot:
+            lines += ["", table.foot]
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown_cell(cell: Cell) -> str:
+    text = f"**{_escaped(cell.text)}**" if cell.strong else _escaped(cell.text)
+    return f"{text} ({_escaped(cell.note)})" if cell.note else text
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _model(name: str) -> Cell:
+    return Cell(model_label(name), name if model_label(name) != name else "")
+
+
+def _count(scores: Scores | None) -> Cell:
+    return Cell(DASH if scores is None else f"{scores.n:,}")
+
+
+def _codebleu(scores: Scores | None, strong: bool = False) -> Cell:
+    if scores is None:
+        return Cell(DASH, muted=True)
+    return Cell(score(scores.codebleu), interval(scores.codebleu_interval), strong)
+
+
+def _plain(scores: Scores | None) -> Cell:
+    return Cell(DASH, muted=True) if scores is None else Cell(score(scores.codebleu))
+
+
+def _ratio(value: Ratio | None) -> Cell:
+    if value is None:
+        return Cell(DASH, muted=True)
+    return Cell(times(value.value), interval(value.interval, 2))
+
+
+def _share(value: Ratio | None, strong: bool = False) -> Cell:
+    if value is None:
+        return Cell(DASH, muted=True)
+    return Cell(percent(value.value), _percents(value.interval), strong)
+
+
+def _percents(pair: Interval | None) -> str:
+    return interval(pair, 1, 100)
+
+
+def _pass(scores: Scores) -> Cell:
+    if scores.pass_at_1 is None:
+        return Cell(NOT_RUN, muted=True)
+    return Cell(percent(scores.pass_at_1), _percents(scores.pass_at_1_interval))
+
+
+def _change(before: Scores | None, after: Scores | None, key: str) -> Cell:
+    """`4 % -> 80 %` with the interval of the second."""
+    if after is None:
+        return Cell(DASH, muted=True)
+    value = getattr(after, key)
+    if value is None:
+        return Cell(NOT_RUN, muted=True)
+    earlier = getattr(before, key) if before else None
+    start = f"{percent(earlier, 0)} \N{RIGHTWARDS ARROW} " if earlier is not None else ""
+    return Cell(start + percent(value, 0), interval(getattr(after, f"{key}_interval"), 0, 100))
+
+

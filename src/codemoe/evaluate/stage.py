@@ -1,0 +1,120 @@
+"""The `eval` stage: every compared model on the same held-out rows: samples, results, metrics."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from codemoe.artifacts import is_finished, run_stage
+from codemoe.data.rows import Row
+from codemoe.data.stage import read_split, read_suite
+from codemoe.errors import UserError
+from codemoe.evaluate.contenders import SUITE, contender, unavailable
+from codemoe.progress import say
+from codemoe.recipe import Recipe
+
+
+def run(recipe: Recipe, *, force: bool = False) -> bool:
+    """Make `eval/<model>/test/` for each model of the recipe; True when any was made."""
+    made = False
+    for name in recipe.eval.models:
+        reason = unavailable(name, recipe)
+        if reason:
+            say(f"eval: {name} is left out: {reason}")
+            continue
+        one = contender(name, recipe)
+        missing = [str(path) for path in one.inputs.values() if not is_finished(path)]
+        if missing:
+            raise UserError(
+                f"{name} cannot be evaluated: {', '.join(missing)} is not finished",
+                "run the whole recipe: codemoe run RECIPE",
+            )
+        config = recipe.eval.model_dump(mode="json", exclude={"models", "thresholds"})
+
+        def work(out: Path, name: str = name) -> None:
+            _evaluate(name, recipe, out)
+
+        made |= run_stage(
+            recipe.run_dir / "eval" / name / SUITE,
+            "eval",
+            {"eval": config, "seed": recipe.seed, "model": name},
+            one.inputs,
+            work,
+            seed=recipe.seed,
+            force=force,
+        )
+    return made
+
+
+def _evaluate(name: str, recipe: Recipe, out: Path) -> None:
+    from codemoe.evaluate.answers import answer_rows, held_out
+    from codemoe.evaluate.contenders import open_contender
+    from codemoe.evaluate.cost import size_of
+    from codemoe.evaluate.scoring import (
+        execute_answers,
+        figures,
+        result_rows,
+        sandbox_probe,
+    )
+
+    data_dir = recipe.run_dir / "data"
+    rows = held_out(
+        read_split(data_dir, "test"), recipe.languages, recipe.eval.samples_per_language, recipe.seed
+    )
+    suite = read_suite(data_dir, "test")
+    model = open_contender(name, recipe)
+    samples, effort = answer_rows(model, name, recipe, rows, out)
+    routing = _routing(name, model, rows, samples, recipe)
+    size = size_of(model, name)
+    del model
+    sandbox = sandbox_probe(recipe.eval, any(row.id in suite for row in rows))
+    verdicts: Sequence[tuple[str | None, str]] = [(None, "")] * len(rows)
+    if sandbox.tier is not None:
+        predictions = [sample["completion"] for sample in samples]
+        cache = recipe.run_dir / ".cache" / "verdicts"
+        verdicts = execute_answers(name, rows, predictions, suite, recipe.eval, cache)
+    results = result_rows(rows, samples, verdicts)
+    with (out / "results.jsonl").open("w", encoding="utf-8") as file:
+        for result in results:
+            file.write(json.dumps(result) + "\n")
+    by_language = {
+        language: [r for r in results if r["language"] == language] for language in recipe.languages
+    }
+    metrics: dict[str, Any] = {
+        "model": name,
+        "suite": SUITE,
+        "n": len(results),
+        "languages": {language: figures(some) for language, some in by_language.items() if some}
+        | {"all": figures(results)},
+        "scores": {
+            language: [r["codebleu"] for r in some] for language, some in by_language.items()
+        },
+        "routing": routing,
+        "cost": {
+            **asdict(size),
+            "tokens_per_s": effort.tokens / max(effort.seconds, 1e-9),
+            "peak_memory_mb": effort.peak_memory_mb,
+        },
+        "sandbox": asdict(sandbox),
+        "seconds": effort.seconds,
+    }
+    (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    figure = metrics["languages"]["all"]
+    passed = figure["pass_at_1"]
+    shown = "not run" if passed is None else f"{passed:.3f}"
+    say(
+        f"eval {name}: CodeBLEU {figure['codebleu']:.3f}, exact {figure['exact']:.3f}, "
+        f"pass@1 {shown}, wrong language {figure['wrong_language']:.3f}"
+    )
+
+
+def _routing(
+    name: str, model: Any, rows: Sequence[Row], samples: Sequence[dict[str, Any]], recipe: Recipe
+) -> dict[str, Any] | None:
+    from codemoe.evaluate.routing_metrics import sequence_routing, token_routing
+
+    measure = {"moe-sequence": sequence_routing, "moe-token": token_routing}.get(name)
+    if measure is None:
+        return None
+    return measure(model, rows, samples, list(recipe.languages), recipe.expert_of_language())

@@ -1,0 +1,94 @@
+"""Intervals and estimators: how sure a number is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from codemoe.errors import UserError
+
+RESAMPLES = 2000
+_CELLS_AT_ONCE = 4_000_000  # resampled indices held in memory (8 bytes each)
+
+
+@dataclass(frozen=True)
+class PairedBootstrap:
+    """Mean of a - b over the same samples, its interval, and the two-sided p of no difference."""
+
+    difference: float
+    interval: tuple[float, float]
+    p: float
+
+
+def bootstrap_interval(
+    values: ArrayLike, level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of the mean of `values` (n,), the same for the same seed.
+
+    Raises UserError for no values; one value gives an interval of width 0.
+    """
+    means = _resampled_means(_sample(values), resamples, seed)
+    return _percentiles(means, level)
+
+
+def paired_bootstrap(
+    a: ArrayLike,
+    b: ArrayLike,
+    level: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> PairedBootstrap:
+    """Compare two systems on the same n samples: a[i] and b[i] belong to one problem.
+
+    p is twice the share of resamples on the far side of 0, counted with one more on each side
+    so that it is never 0 (Davison and Hinkley 1997, section 4.2), and at most 1.
+    """
+    first, second = _sample(a), _sample(b)
+    if first.shape != second.shape:
+        raise UserError(f"{len(first)} and {len(second)} values; paired samples need as many")
+    differences = first - second
+    means = _resampled_means(differences, resamples, seed)
+    tail = min(int((means <= 0).sum()), int((means >= 0).sum()))
+    p = min(1.0, 2 * (tail + 1) / (resamples + 1))
+    return PairedBootstrap(float(differences.mean()), _percentiles(means, level), p)
+
+
+def pass_at_k(n: int, c: int, k: int) -> float:
+    """Chance that one of k programs passes, from n samples of which c passed.
+
+    The unbiased estimator 1 - C(n-c, k) / C(n, k) of arXiv:2107.03374, as its product form:
+    no large binomials.
+    """
+    if not 0 <= c <= n:
+        raise ValueError(f"{c} of {n} samples passed")
+    if not 1 <= k <= n:
+        raise UserError(
+            f"pass@{k} of {n} samples per problem; k is at least 1 and at most the samples",
+            f"use k from 1 to {n}, or draw more samples",
+        )
+    if n - c < k:
+        return 1.0
+    return 1.0 - float(np.prod(1.0 - k / np.arange(n - c + 1, n + 1)))
+
+
+def _sample(values: ArrayLike) -> NDArray[np.float64]:
+    sample = np.asarray(values, dtype=np.float64).ravel()
+    if not sample.size:
+        raise UserError("no values: an interval needs at least one sample")
+    return sample
+
+
+def _resampled_means(sample: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:
+    generator = np.random.default_rng(seed)
+    rows = max(1, _CELLS_AT_ONCE // sample.size)
+    chunks = []
+    for start in range(0, resamples, rows):
+        shape = (min(rows, resamples - start), sample.size)
+        chunks.append(sample[generator.integers(0, sample.size, shape)].mean(axis=1))
+    return np.concatenate(chunks)
+
+
+def _percentiles(means: Sequence[float] | NDArray[np.float64], level: float) -> tuple[float, float]:
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

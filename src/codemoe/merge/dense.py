@@ -1,0 +1,44 @@
+"""Merge LoRA experts into one dense checkpoint: the baseline that every mixture must beat."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from codemoe.errors import UserError
+from codemoe.models.load import CodeModel, load_adapter
+from codemoe.progress import progress
+
+
+@torch.no_grad()
+def merge_into(
+    base: CodeModel,
+    adapters: Sequence[Path],
+    combine: Callable[[Sequence[torch.Tensor]], torch.Tensor],
+    out: Path,
+    name: str,
+) -> None:
+    """Write base + combine(exact task vectors B A of the adapters) as a Hugging Face checkpoint.
+
+    Changes the weights of `base` in place. One projection at a time is held in full.
+    """
+    if getattr(base.model, "is_loaded_in_4bit", False):
+        raise UserError(
+            "experts are not merged into 4-bit weights: that would round them away",
+            "the merge stage loads the base in full precision",
+        )
+    experts = [load_adapter(folder) for folder in adapters]
+    paths = sorted({path for expert in experts for path in expert})
+    with progress(f"merge {name}", len(paths), "tensors") as advance:
+        for path in paths:
+            weight = base.model.get_submodule(path).weight
+            deltas = [
+                expert[path].b_OR @ expert[path].a_RD
+                if path in expert
+                else torch.zeros(weight.shape)
+                for expert in experts
+            ]
+            weight += combine(deltas).to(weight.device, weight.dtype)
+            advance(1, "")
+    base.model.save_pretrained(out)
+    base.tokenizer.save_pretrained(out)

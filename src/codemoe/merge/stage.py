@@ -1,0 +1,38 @@
+"""The `merge` stage: dense merges of the experts, one checkpoint a method."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from codemoe.artifacts import run_stage
+from codemoe.recipe import Recipe
+
+
+def run(recipe: Recipe, *, force: bool = False) -> bool:
+    """Make `merged/<method>/`; True when any was made."""
+    run_dir = recipe.run_dir
+    experts = list(recipe.expert_filters)
+    made = False
+    for name in recipe.merge.methods:
+
+        def work(out: Path, name: str = name) -> None:
+            from codemoe.merge.dense import merge_into
+            from codemoe.merge.methods import method
+            from codemoe.models.load import load_base, read_reference
+
+            base = load_base(replace(read_reference(run_dir / "base"), quantization="none"))
+            combine = method(name, recipe.merge.density, recipe.merge.weight)
+            merge_into(base, [run_dir / "experts" / expert for expert in experts], combine, out, name)
+
+        config = {"method": name, "experts": experts}
+        if name == "ties":
+            config |= {"density": recipe.merge.density, "weight": recipe.merge.weight}
+        made |= run_stage(
+            run_dir / "merged" / name,
+            "merged",
+            config,
+            {"base": run_dir / "base"} | {f"experts/{e}": run_dir / "experts" / e for e in experts},
+            work,
+            seed=recipe.seed,
+            force=force,
+        )
+    return made

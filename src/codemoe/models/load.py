@@ -1,0 +1,356 @@
+"""Open checkpoints: a base by reference, LoRA experts as factors, a whole mixture, any MODEL argument."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from codemoe.artifacts import is_finished, read_manifest
+from codemoe.errors import UserError
+from codemoe.models.adapter_moe import LoraFactors, MixtureLayers, attach
+from codemoe.routing.routers import LinearRouter
+
+BUILTIN = "builtin"
+REFERENCE = "reference.json"
+MOE_FILE = "moe.json"
+ROUTER_FILE = "router.safetensors"
+
+
+@dataclass(frozen=True)
+class SequenceRouter:
+    """Chooses one expert a sequence from the mean MLP input of one layer over the instruction."""
+
+    layer: int
+    router: LinearRouter
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """The experts inside a model and the routers that steer them."""
+
+    layers: MixtureLayers
+    experts: tuple[str, ...]
+    expert_of_language: dict[str, str]
+    activation: str  # all | completion
+    sequence_router: SequenceRouter | None
+    token_routers: tuple[LinearRouter, ...]
+
+
+@dataclass(frozen=True)
+class CodeModel:
+    """What generates: a causal LM, its tokenizer, and its mixture when it is one."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    mixture: Mixture | None = None
+
+
+def builtin_base() -> Path:
+    """The folder of the base checkpoint that ships inside the package."""
+    return Path(__file__).parent.parent / "assets" / "base"
+
+
+@dataclass(frozen=True)
+class BaseReference:
+    """Where the frozen base lives: a folder or a hub id with its resolved revision."""
+
+    model: str
+    revision: str | None = None
+    quantization: str = "none"
+
+
+def write_reference(reference: BaseReference, folder: Path) -> None:
+    fields = {
+        "model": reference.model,
+        "revision": reference.revision,
+        "quantization": reference.quantization,
+    }
+    (folder / REFERENCE).write_text(json.dumps(fields, indent=2) + "\n")
+
+
+def read_reference(base_dir: Path) -> BaseReference:
+    """The base of a `base/` stage directory: what it refers to, or itself."""
+    file = base_dir / REFERENCE
+    if file.is_file():
+        return BaseReference(**json.loads(file.read_text()))
+    return BaseReference(str(base_dir))
+
+
+def resolve(model: str) -> str:
+    """`builtin` and folders become absolute paths; a hub id stays as it is."""
+    if model == BUILTIN:
+        return str(builtin_base())
+    path = Path(model)
+    return str(path.resolve()) if path.is_dir() else model
+
+
+def _explain(error: Exception, model: str, what: str) -> UserError:
+    folder = Path(model)
+    if folder.is_dir():
+        names = ", ".join(sorted(p.name for p in folder.iterdir())[:12]) or "nothing"
+        return UserError(
+            f"cannot load the {what} of {model}: {error}; the folder holds {names}",
+            "point at a Hugging Face checkpoint folder with config.json, tokenizer files and "
+            "*.safetensors",
+        )
+    return UserError(
+        f"cannot load the {what} of {model!r}, which is neither a folder here nor reachable on the "
+        f"hub: {str(error).splitlines()[0]}",
+        "check the spelling, or download it first: hf download MODEL",
+    )
+
+
+def load_tokenizer(reference: BaseReference) -> PreTrainedTokenizerBase:
+    name = resolve(reference.model)
+    folder = Path(name)
+    if folder.is_dir() and not any(
+        (folder / file).is_file() for file in ("tokenizer.json", "tokenizer.model", "vocab.json")
+    ):
+        raise UserError(
+            f"the checkpoint {name} has no tokenizer (tokenizer.json, tokenizer.model or vocab.json)",
+            "save it beside the weights: tokenizer.save_pretrained(FOLDER)",
+        )
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=reference.revision)
+    except (OSError, ValueError, KeyError) as error:
+        raise _explain(error, name, "tokenizer") from None
+    if not tokenizer.is_fast:
+        raise UserError(
+            f"the tokenizer of {name} has no fast version, which codemoe needs to find the "
+            "end-of-instruction marker",
+            "convert it: AutoTokenizer.from_pretrained(..., use_fast=True).save_pretrained(FOLDER)",
+        )
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_base(reference: BaseReference) -> CodeModel:
+    """The base in evaluation mode: float32 on a CPU, bfloat16 (or 4-bit) on a GPU."""
+    name = resolve(reference.model)
+    tokenizer = load_tokenizer(reference)
+    cuda = torch.cuda.is_available()
+    options: dict[str, Any] = {"dtype": torch.bfloat16 if cuda else torch.float32}
+    if reference.quantization == "4bit":
+        options["quantization_config"] = _four_bit(options["dtype"])
+    if cuda or reference.quantization == "4bit":
+        options["device_map"] = "cuda:0" if cuda else "cpu"
+    try:
+        config = AutoConfig.from_pretrained(name, revision=reference.revision)
+        model = AutoModelForCausalLM.from_pretrained(
+            name, config=config, revision=reference.revision, use_safetensors=True, **options
+        )
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise _explain(error, name, "model") from None
+    rows = model.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > rows:
+        raise UserError(
+            f"the tokenizer of {name} has {len(tokenizer)} tokens but the model has {rows} rows of "
+            "embeddings",
+            "use the tokenizer that belongs to this checkpoint",
+        )
+    return CodeModel(model.eval(), tokenizer)
+
+
+def _four_bit(compute: torch.dtype) -> Any:
+    from transformers import BitsAndBytesConfig
+
+    try:
+        import bitsandbytes  # noqa: F401
+    except ImportError:
+        raise UserError(
+            "a 4-bit base needs bitsandbytes, which is not installed",
+            "pip install 'codemoe[qlora]', or set base.quantization=none",
+        ) from None
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=compute,
+    )
+
+
+def load_adapter(folder: Path) -> dict[str, LoraFactors]:
+    """A PEFT LoRA directory as factors by projection path ("model.layers.0.mlp.up_proj")."""
+    try:
+        config = json.loads((folder / "adapter_config.json").read_text())
+    except FileNotFoundError:
+        raise UserError(f"{folder} holds no adapter (no adapter_config.json)") from None
+    if config.get("peft_type") != "LORA":
+        raise UserError(f"{folder} is a {config.get('peft_type')} adapter; expected LORA")
+    unsupported = [
+        key for key in ("use_dora", "modules_to_save", "lora_bias", "rank_pattern") if config.get(key)
+    ]
+    if unsupported:
+        raise UserError(
+            f"the adapter {folder} uses {', '.join(unsupported)}, which stacked experts cannot carry"
+        )
+    root = config["r"] ** 0.5 if config.get("use_rslora") else config["r"]
+    scaling = config["lora_alpha"] / root
+    pairs: dict[str, dict[str, torch.Tensor]] = {}
+    try:
+        with safe_open(folder / "adapter_model.safetensors", "pt") as file:
+            for key in file.keys():  # noqa: SIM118 - safe_open is no mapping
+                path, _, factor = key.removesuffix(".weight").rpartition(".")
+                path = path.removeprefix("base_model.model.")
+                pairs.setdefault(path, {})[factor] = file.get_tensor(key).float()
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"cannot read the adapter {folder}: {error}") from None
+    return {
+        path: LoraFactors(pair["lora_A"], pair["lora_B"] * scaling) for path, pair in pairs.items()
+    }
+
+
+def attach_experts(
+    base: CodeModel,
+    adapters: dict[str, Path],
+    activation: str,
+    expert_of_language: dict[str, str] | None = None,
+) -> CodeModel:
+    """The base with these experts stacked into it (in place), without routers."""
+    factors = []
+    for name, folder in adapters.items():
+        expert = load_adapter(folder)
+        _check_fits(base.model, expert, f"expert {name!r} ({folder})")
+        factors.append(expert)
+    layers = attach(base.model, factors)
+    base.model.to(base.model.device)
+    mixture = Mixture(layers, tuple(adapters), expert_of_language or {}, activation, None, ())
+    return replace(base, mixture=mixture)
+
+
+def _check_fits(model: PreTrainedModel, expert: dict[str, LoraFactors], what: str) -> None:
+    for path, factors in expert.items():
+        try:
+            module = model.get_submodule(path)
+        except AttributeError:
+            raise UserError(
+                f"{what} adapts {path}, which the base ({model.config.model_type}) does not have",
+                "use the base that this adapter was trained on",
+            ) from None
+        found = (factors.b_OR.shape[0], factors.a_RD.shape[1])
+        expected = (module.out_features, module.in_features)
+        if found != expected:
+            raise UserError(
+                f"{what}: {path} is {found[1]} -> {found[0]} in the adapter but "
+                f"{expected[1]} -> {expected[0]} in the base",
+                "use the base that this adapter was trained on",
+            )
+
+
+def save_routers(
+    path: Path, sequence: SequenceRouter | None, token_routers: Sequence[LinearRouter]
+) -> None:
+    """Write `router.safetensors`: `sequence.*` and one `token.<layer>.weight` a layer."""
+    from safetensors.torch import save_file
+
+    tensors = {f"token.{i}.weight": r.weight.detach() for i, r in enumerate(token_routers)}
+    metadata = {"format": "pt"}
+    if sequence is not None:
+        assert sequence.router.bias is not None
+        tensors["sequence.weight"] = sequence.router.weight.detach()
+        tensors["sequence.bias"] = sequence.router.bias.detach()
+        metadata["sequence_layer"] = str(sequence.layer)
+    save_file({k: v.contiguous() for k, v in tensors.items()}, path, metadata=metadata)
+
+
+def load_routers(
+    path: Path, num_experts: int, num_layers: int
+) -> tuple[SequenceRouter | None, tuple[LinearRouter, ...]]:
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"cannot read the router {path}: {error}") from None
+    for key, tensor in tensors.items():
+        if tensor.shape[0] != num_experts:
+            raise UserError(
+                f"{path}: {key} routes to {tensor.shape[0]} experts but the mixture has {num_experts}"
+            )
+    gates = [tensors.get(f"token.{i}.weight") for i in range(num_layers)]
+    missing = [i for i, gate in enumerate(gates) if gate is None]
+    if missing and len(missing) != num_layers:
+        raise UserError(f"{path} lacks the token gates of layers {missing}")
+    token_routers = tuple(LinearRouter(gate) for gate in gates if gate is not None)
+    if "sequence.weight" not in tensors:
+        return None, token_routers
+    router = LinearRouter(tensors["sequence.weight"], tensors["sequence.bias"])
+    return SequenceRouter(int(metadata["sequence_layer"]), router), token_routers
+
+
+def load_mixture(moe_dir: Path, router_file: Path | None = None) -> CodeModel:
+    """A `moe/` directory with the routers of `router_file` (its own when None)."""
+    try:
+        description = json.loads((moe_dir / MOE_FILE).read_text())
+    except FileNotFoundError:
+        raise UserError(f"{moe_dir} is not a mixture (it has no {MOE_FILE})") from None
+    reference = BaseReference(**description["base"])
+    if not Path(reference.model).is_absolute() and (moe_dir / reference.model).is_dir():
+        reference = replace(reference, model=str((moe_dir / reference.model).resolve()))
+    model = attach_experts(
+        load_base(reference),
+        {entry["name"]: moe_dir / entry["path"] for entry in description["experts"]},
+        description["activation"],
+        description["expert_of_language"],
+    )
+    assert model.mixture is not None
+    sequence, token_routers = load_routers(
+        router_file or moe_dir / ROUTER_FILE,
+        len(model.mixture.experts),
+        model.model.config.num_hidden_layers,
+    )
+    return replace(
+        model,
+        mixture=replace(model.mixture, sequence_router=sequence, token_routers=token_routers),
+    )
+
+
+def load_model(argument: str) -> CodeModel:
+    """Any MODEL: a run (its newest finished mixture), a stage directory, a checkpoint, a hub id."""
+    path = Path(argument)
+    if argument == BUILTIN:
+        return load_base(BaseReference(BUILTIN))
+    if not path.exists():
+        return load_base(BaseReference(argument))
+    if is_finished(path / "router"):
+        return load_mixture(path / "moe", path / "router" / ROUTER_FILE)
+    if is_finished(path / "moe"):
+        return load_mixture(path / "moe")
+    if (path / MOE_FILE).is_file():
+        return load_mixture(path)
+    if (path / ROUTER_FILE).is_file() and is_finished(path):
+        return load_mixture(path.parent / "moe", path / ROUTER_FILE)
+    if (path / "adapter_config.json").is_file():
+        return _load_single_adapter(path)
+    if (path / REFERENCE).is_file():
+        return load_base(read_reference(path))
+    if (path / "config.json").is_file():
+        return load_base(BaseReference(str(path)))
+    names = ", ".join(sorted(p.name for p in path.iterdir())[:12]) if path.is_dir() else "a file"
+    raise UserError(
+        f"{path} is no model codemoe can open (found {names or 'nothing'})",
+        "give a run directory, a stage directory, a Hugging Face checkpoint folder or a hub id",
+    )
+
+
+def _load_single_adapter(path: Path) -> CodeModel:
+    """One expert of a run, or any PEFT LoRA directory, on the base it names."""
+    base_dir = path.parent.parent / "base"
+    if is_finished(path) and read_manifest(path)["kind"] == "expert" and is_finished(base_dir):
+        reference = read_reference(base_dir)
+    else:
+        name = json.loads((path / "adapter_config.json").read_text())["base_model_name_or_path"]
+        reference = BaseReference(name)
+    return attach_experts(load_base(reference), {path.name: path}, "all")

@@ -1,0 +1,82 @@
+"""The `moe` stage: put the experts under a router, the base by reference."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+from codemoe.artifacts import run_stage
+from codemoe.recipe import Recipe
+
+
+def run(recipe: Recipe, *, force: bool = False) -> bool:
+    """Make `moe/`; True when it was made, False when it was there already."""
+    run_dir = recipe.run_dir
+    experts = list(recipe.expert_filters)
+    return run_stage(
+        run_dir / "moe",
+        "moe",
+        {
+            "activation": recipe.moe.activation,
+            "experts": experts,
+            "expert_of_language": recipe.expert_of_language(),
+            "seed": recipe.seed,
+        },
+        {"base": run_dir / "base"} | {f"experts/{e}": run_dir / "experts" / e for e in experts},
+        lambda out: _assemble(recipe, out),
+        seed=recipe.seed,
+        force=force,
+    )
+
+
+def _assemble(recipe: Recipe, out: Path) -> None:
+    """Copy the adapters in PEFT form; write `moe.json` and token gates that are yet to be fitted."""
+    import torch
+
+    from codemoe.models.load import (
+        MOE_FILE,
+        REFERENCE,
+        ROUTER_FILE,
+        attach_experts,
+        load_base,
+        read_reference,
+        save_routers,
+    )
+    from codemoe.routing.routers import LinearRouter
+
+    base_dir = recipe.run_dir / "base"
+    reference = read_reference(base_dir)
+    entries = []
+    for name in recipe.expert_filters:
+        folder = out / "experts" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in ("adapter_config.json", "adapter_model.safetensors"):
+            shutil.copyfile(recipe.run_dir / "experts" / name / file, folder / file)
+        entries.append({"name": name, "path": f"experts/{name}"})
+    # A base that was trained in this run moves with it; any other is named as the recipe names it.
+    inside = not (base_dir / REFERENCE).is_file()
+    model_name = os.path.join("..", "base") if inside else reference.model
+    description = {
+        "base": {
+            "model": model_name,
+            "revision": reference.revision,
+            "quantization": reference.quantization,
+        },
+        "experts": entries,
+        "expert_of_language": recipe.expert_of_language(),
+        "activation": recipe.moe.activation,
+    }
+    (out / MOE_FILE).write_text(json.dumps(description, indent=2) + "\n")
+    # Loading proves that every expert fits the base before this artifact is called finished.
+    model = attach_experts(
+        load_base(reference),
+        {entry["name"]: out / entry["path"] for entry in entries},
+        recipe.moe.activation,
+    )
+    config = model.model.config
+    generator = torch.Generator().manual_seed(recipe.seed)
+    gates = []
+    for _ in range(config.num_hidden_layers):
+        weight_ED = torch.empty(len(entries), config.hidden_size)
+        gates.append(LinearRouter(torch.nn.init.orthogonal_(weight_ED, generator=generator)))
+    save_routers(out / ROUTER_FILE, None, gates)

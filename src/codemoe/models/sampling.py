@@ -1,0 +1,38 @@
+"""The one sampler: evaluation, the command line and serving all choose tokens here."""
+
+# B batch, V vocabulary
+
+from dataclasses import dataclass
+
+import torch
+
+from codemoe.errors import UserError
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Greedy at temperature 0; nucleus sampling (arXiv:1904.09751) with `top_p` otherwise."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.temperature <= 100.0:
+            raise UserError(f"temperature is {self.temperature}; expected 0 to 100")
+        if not 0.0 < self.top_p <= 1.0:
+            raise UserError(f"top_p is {self.top_p}; expected above 0 and at most 1")
+
+
+def choose(logits_BV: torch.Tensor, sampling: Sampling, generator: torch.Generator) -> torch.Tensor:
+    """Next token ids (B,) from float logits."""
+    if sampling.temperature == 0.0:
+        return logits_BV.argmax(-1)
+    probs_BV = (logits_BV.float() / sampling.temperature).softmax(-1)
+    if sampling.top_p < 1.0:
+        sorted_BV, order_BV = probs_BV.sort(-1, descending=True)
+        # A token stays while the mass before it is below top_p, so the first always stays.
+        before_BV = sorted_BV.cumsum(-1) - sorted_BV
+        sorted_BV = sorted_BV.masked_fill(before_BV >= sampling.top_p, 0.0)
+        probs_BV = torch.zeros_like(probs_BV).scatter(-1, order_BV, sorted_BV)
+    return torch.multinomial(probs_BV, 1, generator=generator).squeeze(-1)

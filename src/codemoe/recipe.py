@@ -1,0 +1,368 @@
+"""The one config of a run: a YAML file, checked whole before anything happens.
+
+`load_recipe(path, overrides)` applies defaults <- YAML <- `key=value`, refuses unknown keys and
+reports every error at once. A stage's manifest stores its own section, so a section holds exactly
+what its stage depends on.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from codemoe.errors import UserError
+from codemoe.languages import find_language, get_language
+
+PositiveInt = Annotated[int, Field(gt=0)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Config(BaseModel):
+    """Frozen, unknown keys refused, defaults checked too."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class Source(Config):
+    """Where rows come from.
+
+    corpus: the built-in task corpus. rows: JSONL/Parquet files, a folder or a glob of them.
+    xlcost: the XLCoST release layout (local folder or hub data set). stack: The Stack's columns.
+    """
+
+    kind: Literal["corpus", "rows", "xlcost", "stack"]
+    path: str | None = None  # file, folder, glob or hub data set id; the corpus needs none
+    revision: str | None = None  # of a hub data set
+    fields: dict[str, str] = {}  # ours -> theirs, for `rows`: {text: prompt, code: response}
+    tasks: PositiveInt | None = None  # corpus: at most so many semantics, evenly over families
+    phrasings: Annotated[int, Field(ge=1, le=3)] = 3  # corpus: rows per program
+
+    @model_validator(mode="after")
+    def _path_where_needed(self) -> "Source":
+        if self.kind == "corpus" and self.path is not None:
+            raise ValueError("the built-in corpus takes no path")
+        if self.kind != "corpus" and not self.path:
+            raise ValueError(f"a {self.kind!r} source needs `path`: a file, folder, glob or hub id")
+        return self
+
+
+class DataConfig(Config):
+    sources: tuple[Source, ...] = (Source(kind="corpus"),)
+    valid_fraction: Fraction = 0.05
+    test_fraction: Fraction = 0.1
+    max_rows_per_language: PositiveInt | None = None
+    min_rows_per_language: PositiveInt = 20
+    max_code_chars: PositiveInt = 4000
+    max_text_chars: PositiveInt = 2000
+    max_parse_error: Annotated[float, Field(ge=0, le=1)] = 0.3  # share of unparsable bytes
+    benchmarks: tuple[str, ...] = ()  # suites whose problems are removed from the data
+
+    @field_validator("sources")
+    @classmethod
+    def _some_source(cls, value: tuple[Source, ...]) -> tuple[Source, ...]:
+        if not value:
+            raise ValueError("name at least one source")
+        return value
+
+
+class ScratchConfig(Config):
+    """A tiny Mistral-architecture base trained on the data's code as plain documents."""
+
+    vocab_size: Annotated[int, Field(ge=300)] = 2048
+    hidden_size: PositiveInt = 160
+    num_hidden_layers: PositiveInt = 5
+    num_attention_heads: PositiveInt = 5
+    num_key_value_heads: PositiveInt = 5
+    intermediate_size: PositiveInt = 448
+    max_position_embeddings: PositiveInt = 1024
+    # How often a document's function is preceded by a comment that describes it, as in real code.
+    described_fraction: Annotated[float, Field(ge=0, le=1)] = 0.5
+    steps: PositiveInt = 4000
+    batch_tokens: PositiveInt = 8192
+    sequence_length: PositiveInt = 512
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
+    warmup_steps: Annotated[int, Field(ge=0)] = 100
+    checkpoint_steps: PositiveInt = 200
+
+    @model_validator(mode="after")
+    def _heads(self) -> "ScratchConfig":
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError("hidden_size must be a multiple of num_attention_heads")
+        if self.num_attention_heads % self.num_key_value_heads:
+            raise ValueError("num_attention_heads must be a multiple of num_key_value_heads")
+        return self
+
+
+class BaseConfig(Config):
+    """`builtin` (ships with codemoe), a hub id, a checkpoint folder, or `from_scratch`."""
+
+    model: str | None = None
+    revision: str | None = None
+    from_scratch: ScratchConfig | None = None
+    quantization: Literal["none", "4bit"] = "none"
+
+    @model_validator(mode="after")
+    def _one_of(self) -> "BaseConfig":
+        if (self.model is None) == (self.from_scratch is None):
+            raise ValueError("give exactly one of `model` and `from_scratch`")
+        return self
+
+
+class ExpertFilter(Config):
+    """An expert is a name and a data filter: rows must match every field that is given."""
+
+    languages: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+
+    @field_validator("languages")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_language_name(name) for name in value)
+
+
+class LoraConfig(Config):
+    rank: PositiveInt = 16
+    alpha: Annotated[float, Field(gt=0)] = 32.0
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    target: Literal["mlp", "attention", "both"] = "mlp"
+
+
+class TrainConfig(Config):
+    """Supervised fine-tuning of one adapter; the dense baseline multiplies `steps` by the experts."""
+
+    steps: PositiveInt = 300
+    batch_size: PositiveInt = 16
+    gradient_accumulation_steps: PositiveInt = 1
+    max_length: PositiveInt = 512  # longer samples are dropped and counted, never cut
+    learning_rate: Annotated[float, Field(gt=0)] = 3e-3
+    lr_scheduler_type: Literal["cosine", "linear", "constant", "constant_with_warmup"] = "cosine"
+    warmup_steps: Annotated[int, Field(ge=0)] = 20
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    logging_steps: PositiveInt = 10
+    checkpoint_steps: PositiveInt = 50
+    report_to: tuple[str, ...] = ()
+
+
+class ExpertsConfig(Config):
+    define: dict[str, ExpertFilter] = {}  # empty: one expert per language of the recipe
+    lora: LoraConfig = LoraConfig()
+    # `both`: each batch draws whether the expert acts on all tokens or from the marker on.
+    activation: Literal["all", "completion", "both"] = "both"
+    train: TrainConfig = TrainConfig()
+    dense_baseline: bool = True  # one adapter on all languages: the experts' ranks and steps added
+
+
+class MergeConfig(Config):
+    methods: tuple[Literal["ties", "average"], ...] = ("ties", "average")
+    density: Annotated[float, Field(gt=0, le=1)] = 0.5  # TIES: share of entries kept
+    weight: Annotated[float, Field(gt=0)] = 1.0  # TIES: scale of the merged task vector
+
+
+class MoeConfig(Config):
+    activation: Literal["all", "completion"] = "completion"
+
+
+class RouterConfig(Config):
+    """Fitted from true router inputs: the sequence router and the token gates, both kept."""
+
+    samples_per_expert: PositiveInt = 200
+    folds: Annotated[int, Field(ge=2)] = 5
+    ridge: Annotated[float, Field(gt=0)] = 1e-2  # relative to the mean feature variance
+    gate_tokens_per_expert: PositiveInt = 8000
+
+
+class Thresholds(Config):
+    """The gate: a mixture below any of these fails the run. None leaves a check out."""
+
+    retention: float | None = None
+    routing_accuracy: float | None = None
+    wrong_language: float | None = None  # at most
+    base_ratio: float | None = None  # mixture CodeBLEU / base CodeBLEU
+
+
+MODEL_NAMES = (
+    "base",
+    "expert",
+    "merged-ties",
+    "merged-average",
+    "dense-all",
+    "moe-token",
+    "moe-sequence",
+    "moe-oracle",
+)
+ModelName = Literal[
+    "base",
+    "expert",
+    "merged-ties",
+    "merged-average",
+    "dense-all",
+    "moe-token",
+    "moe-sequence",
+    "moe-oracle",
+]
+
+
+class EvalConfig(Config):
+    models: tuple[ModelName, ...] = MODEL_NAMES  # type: ignore[assignment]
+    samples_per_language: PositiveInt = 50
+    max_new_tokens: PositiveInt = 650
+    batch_size: PositiveInt = 64
+    execute: Literal["auto", "never", "required"] = "auto"
+    timeout_s: Annotated[float, Field(gt=0)] = 10.0
+    thresholds: Thresholds = Thresholds()
+
+
+class Recipe(Config):
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    languages: tuple[str, ...] = ("python", "java", "javascript", "cpp")
+    seed: int = 0
+    runs_dir: str = "runs"
+    data: DataConfig = DataConfig()
+    base: BaseConfig
+    experts: ExpertsConfig = ExpertsConfig()
+    merge: MergeConfig = MergeConfig()
+    moe: MoeConfig = MoeConfig()
+    router: RouterConfig = RouterConfig()
+    eval: EvalConfig = EvalConfig()
+
+    @field_validator("languages")
+    @classmethod
+    def _languages(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        names = tuple(_language_name(name) for name in value)
+        if not names:
+            raise ValueError("name at least one language")
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"named more than once: {', '.join(twice)}")
+        return names
+
+    @model_validator(mode="after")
+    def _experts_cover_languages(self) -> "Recipe":
+        outside = {
+            language
+            for expert in self.experts.define.values()
+            for language in expert.languages
+            if language not in self.languages
+        }
+        if outside:
+            raise ValueError(
+                f"experts.define uses {', '.join(sorted(outside))}, which `languages` does not list"
+            )
+        return self
+
+    @property
+    def run_dir(self) -> Path:
+        return Path(self.runs_dir) / self.name
+
+    @property
+    def expert_filters(self) -> dict[str, ExpertFilter]:
+        """Experts by name, in the order that gates and figures use."""
+        return dict(self.experts.define) or {
+            language: ExpertFilter(languages=(language,)) for language in self.languages
+        }
+
+    def expert_of_language(self) -> dict[str, str]:
+        """Which expert answers for each language: the first whose filter admits it."""
+        chosen: dict[str, str] = {}
+        for language in self.languages:
+            for name, filter_ in self.expert_filters.items():
+                if not filter_.languages or language in filter_.languages:
+                    chosen[language] = name
+                    break
+        return chosen
+
+
+def _language_name(name: str) -> str:
+    row = find_language(name)
+    if row is None:
+        try:
+            get_language(name)
+        except UserError as error:
+            raise ValueError(error.what) from None
+    assert row is not None
+    return row.name
+
+
+def parse_override(text: str) -> tuple[list[str], Any]:
+    """`experts.train.steps=50` -> (["experts", "train", "steps"], 50); values are YAML."""
+    key, separator, value = text.partition("=")
+    if not separator or not key or any(not part for part in key.split(".")):
+        raise UserError(
+            f"cannot read the override {text!r}", "write key=value, such as experts.train.steps=50"
+        )
+    try:
+        return key.split("."), yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise UserError(f"the value of {text!r} is not YAML: {error}") from error
+
+
+def apply_override(tree: Any, path: list[str], value: Any) -> Any:
+    """A copy of `tree` with `value` at `path`; numbers in the path index into lists."""
+    if not path:
+        return value
+    head, rest = path[0], path[1:]
+    if isinstance(tree, list) and head.isdigit():
+        if int(head) >= len(tree):
+            raise UserError(f"override index {head} is outside a list of {len(tree)}")
+        return [apply_override(v, rest, value) if i == int(head) else v for i, v in enumerate(tree)]
+    inner = tree if isinstance(tree, dict) else {}
+    return {**inner, head: apply_override(inner.get(head), rest, value)}
+
+
+def _readable(error: ValidationError, where: str) -> str:
+    lines = []
+    for item in error.errors():
+        key = ".".join(str(part) for part in item["loc"]) or "(top level)"
+        message = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "extra_forbidden":
+            message = "unknown key"
+        elif item["type"] == "missing":
+            message = "this key is required"
+        else:
+            given = repr(item.get("input"))
+            message += f" (found {given})" if len(given) <= 60 else ""
+        lines.append(f"  {key}: {message}")
+    return f"{len(lines)} error(s) in {where}:\n" + "\n".join(lines)
+
+
+def make_recipe(tree: Any, where: str = "the recipe") -> Recipe:
+    if not isinstance(tree, dict):
+        raise UserError(
+            f"{where} holds {type(tree).__name__}, not keys and values",
+            "see recipes/demo.yaml for a complete example",
+        )
+    try:
+        return Recipe.model_validate(tree)
+    except ValidationError as error:
+        raise UserError(
+            _readable(error, where), "compare with recipes/demo.yaml and docs/recipe.md"
+        ) from None
+
+
+def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
+    """Read a recipe file and apply `key=value` overrides; every error is a UserError."""
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; a recipe is a YAML file")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        near = sorted(p.name for p in path.parent.glob("*.y*ml")) if path.parent.is_dir() else []
+        listed = f"; {path.parent}/ has {', '.join(near)}" if near else ""
+        raise UserError(
+            f"no recipe at {path}{listed}", "codemoe run recipes/demo.yaml, or codemoe demo"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read the recipe {path}: {error}") from None
+    try:
+        tree = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "not YAML"
+        raise UserError(f"{path}{line}: {problem}", "mend the YAML there") from None
+    for override in overrides or []:
+        keys, value = parse_override(override)
+        tree = apply_override(tree, keys, value)
+    return make_recipe(tree, str(path))

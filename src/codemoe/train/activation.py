@@ -1,0 +1,39 @@
+"""Train a LoRA that acts on some tokens only: from the end-of-instruction marker on.
+
+PEFT's own activated LoRA recomputes its offsets from the tokens of every row; here the mask comes with
+the batch, so that one adapter can be trained both ways (`activation: both`).
+"""
+
+# B batch, T tokens
+
+import random
+
+import torch
+from torch import nn
+
+
+class ActivationMask:
+    """Multiplies the update of every LoRA layer of a PEFT model by a (B, T, 1) mask, while one is set."""
+
+    def __init__(self, model: nn.Module) -> None:
+        from peft.tuners.lora import LoraLayer
+
+        self.current_BT1: torch.Tensor | None = None
+        for module in model.modules():
+            if isinstance(module, LoraLayer):
+                for up_projection in module.lora_B.values():
+                    up_projection.register_forward_hook(self._apply)
+
+    def _apply(
+        self, module: nn.Module, args: tuple[torch.Tensor, ...], update_BTO: torch.Tensor
+    ) -> torch.Tensor | None:
+        if self.current_BT1 is None:
+            return None
+        return update_BTO * self.current_BT1.to(update_BTO.dtype)
+
+
+def draw_activation(activation: str, batch_index: int, seed: int) -> str:
+    """`all` or `completion` for one batch; for `both` a coin that depends on nothing else."""
+    if activation != "both":
+        return activation
+    return random.Random(f"activation:{seed}:{batch_index}").choice(("all", "completion"))

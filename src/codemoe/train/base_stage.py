@@ -1,0 +1,49 @@
+"""The `base` stage: a reference to a frozen base, or a tiny one trained from scratch."""
+
+from pathlib import Path
+
+from codemoe.artifacts import run_stage
+from codemoe.data.stage import read_split
+from codemoe.models.load import BaseReference, load_tokenizer, resolve, write_reference
+from codemoe.recipe import Recipe
+
+
+def run(recipe: Recipe, *, force: bool = False) -> bool:
+    """Make `base/`; True when it was made, False when it was there already."""
+    base = recipe.base
+    data_dir = recipe.run_dir / "data"
+
+    def work(out: Path) -> None:
+        if base.from_scratch is not None:
+            from codemoe.train.pretrain import pretrain
+
+            pretrain(read_split(data_dir, "train"), base.from_scratch, recipe.seed, out)
+            return
+        assert base.model is not None
+        reference = BaseReference(base.model, _resolved_revision(base.model, base.revision), base.quantization)
+        load_tokenizer(reference)  # an unusable checkpoint is refused here, not hours later
+        write_reference(reference, out)
+
+    return run_stage(
+        recipe.run_dir / "base",
+        "base",
+        {**base.model_dump(mode="json"), "seed": recipe.seed},
+        {"data": data_dir} if base.from_scratch is not None else {},
+        work,
+        seed=recipe.seed,
+        force=force,
+    )
+
+
+def _resolved_revision(model: str, revision: str | None) -> str | None:
+    """The commit that a hub id stands for today, so that a later run loads the same weights."""
+    name = resolve(model)
+    if Path(name).is_dir():
+        return None
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(name, revision=revision)
+    except (OSError, ValueError):
+        return revision  # load_tokenizer says what is wrong with it
+    return getattr(config, "_commit_hash", None) or revision

@@ -1,0 +1,100 @@
+"""The `experts` stage: one adapter per expert, and the dense baseline on everybody's data."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from codemoe.artifacts import run_stage
+from codemoe.data.rows import Row
+from codemoe.data.stage import read_split
+from codemoe.errors import UserError
+from codemoe.recipe import ExpertFilter, LoraConfig, Recipe, TrainConfig
+
+DENSE = "dense-all"
+
+
+def run(recipe: Recipe, *, force: bool = False) -> bool:
+    """Make `experts/<name>/` for each expert, then `experts/dense-all/`; True when any was made."""
+    made = False
+    filters = recipe.expert_filters
+    if DENSE in filters:
+        raise UserError(f"{DENSE!r} is the dense baseline's name", "give the expert another name")
+    for name, filter_ in filters.items():
+        made |= _train(recipe, name, "expert", [filter_], recipe.experts.lora, recipe.experts.train, force)
+    if recipe.experts.dense_baseline:
+        lora, train = dense_budget(recipe.experts.lora, recipe.experts.train, len(filters))
+        made |= _train(recipe, DENSE, "dense", list(filters.values()), lora, train, force)
+    return made
+
+
+def dense_budget(
+    lora: LoraConfig, train: TrainConfig, num_experts: int
+) -> tuple[LoraConfig, TrainConfig]:
+    """One adapter with the experts' trainable parameters and steps added up, and the same scaling."""
+    return (
+        lora.model_copy(update={"rank": lora.rank * num_experts, "alpha": lora.alpha * num_experts}),
+        train.model_copy(update={"steps": train.steps * num_experts}),
+    )
+
+
+def admits(filter_: ExpertFilter, row: Row) -> bool:
+    return (not filter_.languages or row.language in filter_.languages) and (
+        not filter_.sources or row.source in filter_.sources
+    )
+
+
+def _select(rows: Sequence[Row], filters: Sequence[ExpertFilter]) -> list[Row]:
+    return [row for row in rows if any(admits(filter_, row) for filter_ in filters)]
+
+
+def _train(
+    recipe: Recipe,
+    name: str,
+    kind: str,
+    filters: Sequence[ExpertFilter],
+    lora: LoraConfig,
+    train: TrainConfig,
+    force: bool,
+) -> bool:
+    run_dir = recipe.run_dir
+    # The dense model has no router to wait for: it acts on all tokens.
+    activation = recipe.experts.activation if kind == "expert" else "all"
+    config: Mapping[str, Any] = {
+        "name": name,
+        "filters": [filter_.model_dump(mode="json") for filter_ in filters],
+        "lora": lora.model_dump(mode="json"),
+        "train": train.model_dump(mode="json"),
+        "activation": activation,
+        "seed": recipe.seed,
+    }
+
+    def work(out: Path) -> None:
+        from codemoe.models.load import load_base, read_reference
+        from codemoe.train.sft import train_adapter
+
+        rows = _select(read_split(run_dir / "data", "train"), filters)
+        if not rows:
+            raise UserError(
+                f"expert {name!r}: its filter admits no training row",
+                "check experts.define and the data's languages and sources",
+            )
+        train_adapter(
+            load_base(read_reference(run_dir / "base")),
+            rows,
+            name=name,
+            lora=lora,
+            train=train,
+            activation=activation,
+            seed=recipe.seed,
+            out=out,
+        )
+
+    return run_stage(
+        run_dir / "experts" / name,
+        kind,
+        config,
+        {"data": run_dir / "data", "base": run_dir / "base"},
+        work,
+        seed=recipe.seed,
+        force=force,
+    )

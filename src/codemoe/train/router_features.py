@@ -1,0 +1,152 @@
+"""True router inputs on labelled data, for fitting routers."""
+
+# B batch, T tokens, D model, L layers, N samples
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from codemoe.data.prompt import Example, encode_example, encode_prompt
+from codemoe.data.rows import Row, stable_hash
+from codemoe.models.adapter_moe import one_hot_gates
+from codemoe.models.features import mean_over, mlp_inputs
+from codemoe.models.load import CodeModel
+from codemoe.progress import progress
+
+SNIPPET_TOKENS = 20
+KINDS = ("prompt", "unnamed prompt", "snippet")
+
+
+@dataclass(frozen=True)
+class SequenceSamples:
+    """Pooled MLP inputs of every layer, for instructions with and without the language's name and for
+    short pieces of code."""
+
+    features_LND: torch.Tensor
+    labels_N: torch.Tensor
+    groups_N: torch.Tensor  # rows of one problem share a number
+    kinds_N: torch.Tensor  # index into KINDS
+
+
+def _instruction_ids(tokenizer: Any, row: Row, kind: str) -> list[int]:
+    if kind == "snippet":
+        ids = tokenizer(row.code, add_special_tokens=False)["input_ids"]
+        start = random.Random(f"snippet:{row.id}").randint(0, max(0, len(ids) - SNIPPET_TOKENS))
+        return ids[start : start + SNIPPET_TOKENS] or [tokenizer.eos_token_id]
+    prompt = encode_prompt(tokenizer, row.text, row.language if kind == "prompt" else None)
+    return list(prompt.input_ids[: prompt.marker_start])
+
+
+def _batches(sequences: Sequence[Any], size: int, length: Any) -> Iterator[list[int]]:
+    order = sorted(range(len(sequences)), key=lambda i: length(sequences[i]))
+    for start in range(0, len(order), size):
+        yield order[start : start + size]
+
+
+def _group_numbers(rows: Sequence[Row]) -> list[int]:
+    return [int(stable_hash(row.group), 16) >> 2 for row in rows]
+
+
+@torch.no_grad()
+def sequence_samples(
+    model: CodeModel, rows: Sequence[Row], labels: Sequence[int], batch_size: int = 32
+) -> SequenceSamples:
+    """Three samples a row, read by the bare base."""
+    ids, meta = [], []
+    for row, label, group in zip(rows, labels, _group_numbers(rows), strict=True):
+        for kind, name in enumerate(KINDS):
+            ids.append(_instruction_ids(model.tokenizer, row, name))
+            meta.append((label, group, kind))
+    layers = range(model.model.config.num_hidden_layers)
+    features: list[torch.Tensor | None] = [None] * len(ids)
+    pad = model.tokenizer.pad_token_id
+    with (
+        progress("router: read prompts", len(ids), "prompts") as advance,
+        mlp_inputs(model.model, list(layers)) as inputs,
+    ):
+        for batch in _batches(ids, batch_size, len):
+            width = max(len(ids[i]) for i in batch)
+            ids_BT = torch.tensor([ids[i] + [pad] * (width - len(ids[i])) for i in batch])
+            mask_BT = torch.tensor([[1] * len(ids[i]) + [0] * (width - len(ids[i])) for i in batch])
+            ids_BT, mask_BT = ids_BT.to(model.model.device), mask_BT.to(model.model.device)
+            model.model(input_ids=ids_BT, attention_mask=mask_BT, logits_to_keep=1)
+            pooled_LBD = torch.stack([mean_over(inputs[layer], mask_BT) for layer in layers]).cpu()
+            for column, i in enumerate(batch):
+                features[i] = pooled_LBD[:, column]
+            advance(len(batch), "")
+    stacked_LND = torch.stack([f for f in features if f is not None], dim=1)
+    columns = [torch.tensor(column) for column in zip(*meta, strict=True)]
+    return SequenceSamples(stacked_LND, *columns)
+
+
+@dataclass(frozen=True)
+class TokenSamples:
+    """MLP inputs of every layer at completion tokens, each sequence run by its own expert."""
+
+    features_LND: torch.Tensor
+    labels_N: torch.Tensor
+    sequences_N: torch.Tensor  # tokens of one sequence share a number
+
+
+@torch.no_grad()
+def token_samples(
+    model: CodeModel,
+    rows: Sequence[Row],
+    labels: Sequence[int],
+    tokens_per_expert: int,
+    max_length: int,
+    batch_size: int = 16,
+) -> TokenSamples:
+    """What the token gates see when every gate before them chose right (teacher forcing)."""
+    mixture = model.mixture
+    assert mixture is not None
+    budget = dict.fromkeys(range(len(mixture.experts)), tokens_per_expert)
+    chosen: list[tuple[Example, int]] = []
+    for row, label in zip(rows, labels, strict=True):
+        example = encode_example(model.tokenizer, row.text, row.language, row.code)
+        if budget[label] > 0 and len(example.input_ids) <= max_length:
+            budget[label] -= len(example.input_ids) - example.marker_start
+            chosen.append((example, label))
+    layers = range(model.model.config.num_hidden_layers)
+    parts: list[torch.Tensor] = []
+    token_labels: list[int] = []
+    sequences: list[int] = []
+    pad = model.tokenizer.pad_token_id
+    with (
+        progress("router: read answers", len(chosen), "answers") as advance,
+        mlp_inputs(model.model, list(layers)) as inputs,
+    ):
+        for batch in _batches(chosen, batch_size, lambda pair: len(pair[0].input_ids)):
+            width = max(len(chosen[i][0].input_ids) for i in batch)
+            ids_BT = torch.full((len(batch), width), pad)
+            mask_BT = torch.zeros((len(batch), width), dtype=torch.long)
+            active_BT1 = torch.zeros((len(batch), width, 1))
+            for row_index, i in enumerate(batch):
+                example = chosen[i][0]
+                ids_BT[row_index, : len(example.input_ids)] = torch.tensor(example.input_ids)
+                mask_BT[row_index, : len(example.input_ids)] = 1
+                start = example.marker_start if mixture.activation == "completion" else 0
+                active_BT1[row_index, start:] = 1
+            experts_B = torch.tensor([chosen[i][1] for i in batch])
+            gates_BTE = one_hot_gates(experts_B, len(mixture.experts)) * active_BT1
+            device = model.model.device
+            with mixture.layers.use(gates_BTE.to(device)):
+                model.model(
+                    input_ids=ids_BT.to(device),
+                    attention_mask=mask_BT.to(device),
+                    logits_to_keep=1,
+                )
+            for row_index, i in enumerate(batch):
+                example, label = chosen[i]
+                span = slice(example.marker_start, len(example.input_ids))
+                parts.append(torch.stack([inputs[k][row_index, span].float() for k in layers]).cpu())
+                count = parts[-1].shape[1]
+                token_labels += [label] * count
+                sequences += [i] * count
+            advance(len(batch), "")
+    return TokenSamples(
+        torch.cat(parts, dim=1), torch.tensor(token_labels), torch.tensor(sequences)
+    )

@@ -1,0 +1,93 @@
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from codemoe.errors import UserError
+from codemoe.evaluate.wrong_language import CANDIDATES, is_wrong_language, language_of
+from tests.evaluate.codebleu.programs import PROGRAMS
+
+DEV = Path(__file__).parents[3] / "shared" / "data" / "dev"
+
+
+@pytest.mark.parametrize("language", CANDIDATES)
+def test_small_programs(language: str) -> None:
+    code = PROGRAMS[language]
+    assert language_of(code) == language
+    assert language_of(" ".join(code.split()) if language != "python" else code) == language
+    assert [asked for asked in CANDIDATES if not is_wrong_language(code, asked)] == [language]
+
+
+@pytest.mark.parametrize(
+    ("code", "language"),
+    [
+        ("function f(a) { return a + 1; }", "javascript"),
+        ("const f = (a) => a + 1;", "javascript"),
+        ("class Solution {\n  twoSum(nums, target) {\n    return [0, 1];\n  }\n}", "javascript"),
+        ("static int f(int[] a) { return a[0]; }", "java"),
+        ("public int degree() { return c.length; }", "java"),
+        ("static boolean f(String s) { return s.isEmpty(); }", "java"),
+        ("int f(vector<int>& a) { return a.size(); }", "cpp"),
+        ("bool f(const string &s) { return s.empty(); }", "cpp"),
+        ("#include <iostream>\nint main() { return 0; }", "cpp"),
+        ("def f(a): return a + 1", "python"),
+        ("for i in range(3):\n    print(i)", "python"),
+    ],
+)
+def test_short_code(code: str, language: str) -> None:
+    assert language_of(code) == language
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "",
+        "  \n",
+        "1 2 3 2 3 1 1 1 2 2 3 1 1 2 3",
+        "x = 1;",
+        "int f(int a) { return a; }",  # Java and C++ alike
+        "This function returns the sum of the two numbers it is given.",
+        "((((((((((",
+        "def",
+        "\x00\x01",
+        "// int f(int[] a)",
+    ],
+)
+def test_unsure(code: str) -> None:
+    assert language_of(code) is None
+    assert not any(is_wrong_language(code, asked) for asked in CANDIDATES)
+
+
+@pytest.mark.parametrize("language", CANDIDATES)
+def test_answers_cut_off_at_a_token_limit(language: str) -> None:
+    code = PROGRAMS[language]
+    cut = code[: int(len(code) * 0.8)]
+    assert language_of(cut) == language
+
+
+def test_answers_with_junk_behind() -> None:
+    assert language_of(PROGRAMS["java"] + " 1 2 1 3 3 3 1 2 1") == "java"
+
+
+def test_names_and_candidates() -> None:
+    assert language_of(PROGRAMS["cpp"], ["C++", "py"]) == "cpp"
+    assert is_wrong_language(PROGRAMS["cpp"], "js")
+    assert not is_wrong_language(PROGRAMS["cpp"], "C++")
+    with pytest.raises(UserError, match="klingon"):
+        is_wrong_language("x", "klingon")
+
+
+@pytest.mark.skipif(not DEV.is_dir(), reason="no shared/data/dev here")
+def test_real_code() -> None:
+    found: Counter[tuple[str, str | None]] = Counter()
+    for language in CANDIDATES:
+        lines = (DEV / f"{language}.jsonl").read_text(encoding="utf-8").split("\n")
+        for line in lines[:120]:
+            found[language, language_of(json.loads(line)["code"])] += 1
+    right = sum(n for (asked, answer), n in found.items() if asked == answer)
+    unsure = sum(n for (_, answer), n in found.items() if answer is None)
+    decided = found.total() - unsure
+    assert right / decided >= 0.99
+    assert found["java", "javascript"] == found["javascript", "java"] == 0
+    assert unsure / found.total() < 0.03  # fields without a type, one-line methods: either language
