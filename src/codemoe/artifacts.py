@@ -109,7 +109,8 @@ def _check_same(out: Path, config: dict[str, Any], inputs: dict[str, str]) -> No
     )
     if differing:
         lines = [
-            f"  {key}: made with {before.get(key)!r}, now {now.get(key)!r}" for key in differing[:12]
+            f"  {key}: made with {before.get(key)!r}, now {now.get(key)!r}"
+            for key in differing[:12]
         ]
         raise UserError(
             f"{out} was made with other settings:\n" + "\n".join(lines),
@@ -213,7 +214,9 @@ def run_lock(run_dir: Path) -> Iterator[None]:
         run_dir.mkdir(parents=True, exist_ok=True)
         handle = (run_dir / ".lock").open("a+")
     except OSError as error:
-        raise UserError(f"cannot use {run_dir}: {error.strerror}", "choose another runs_dir=") from None
+        raise UserError(
+            f"cannot use {run_dir}: {error.strerror}", "choose another runs_dir="
+        ) from None
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -47,7 +47,9 @@ def _quiet_libraries() -> None:
     logging.disable_progress_bar()
 
 
-def _run(recipe_path: Path, overrides: list[str] | None, names: tuple[str, ...], force: bool) -> Any:
+def _run(
+    recipe_path: Path, overrides: list[str] | None, names: tuple[str, ...], force: bool
+) -> Any:
     from codemoe.pipeline import STAGES, find_stage, run_stages
     from codemoe.recipe import load_recipe
 
@@ -64,7 +66,8 @@ def demo(
     out: Annotated[str, typer.Option(help="Where runs are kept.")] = "runs",
 ) -> None:
     """The whole pipeline on the built-in corpus and the base that ships with codemoe; no downloads."""
-    from codemoe.demo import recipe_path, show_result
+    from codemoe.demo import recipe_path
+    from codemoe.terminal import show_result
 
     path = recipe_path(fast)
     recipe = _run(path, [f"runs_dir={json.dumps(out)}"], (), force)
@@ -84,15 +87,13 @@ def run(
     if as_json:
         _print_json(json.loads(summary.read_text()))
     else:
-        from codemoe.demo import show_result
+        from codemoe.terminal import show_result
 
         show_result(done)
 
 
 def _stage_command(name: str, summary: str) -> None:
-    def command(
-        recipe: RecipeArg, overrides: OverridesArg = None, force: Force = False
-    ) -> None:
+    def command(recipe: RecipeArg, overrides: OverridesArg = None, force: Force = False) -> None:
         _run(recipe, overrides, (name,), force)
 
     command.__doc__ = f"Stage `{name}`: {summary}."
@@ -119,7 +120,8 @@ def generate(
         str | None, typer.Option(help="Name the language; its expert answers.")
     ] = None,
     trace: Annotated[
-        bool, typer.Option("--trace", help="Show which expert answered and how sure the router was.")
+        bool,
+        typer.Option("--trace", help="Show which expert answered and how sure the router was."),
     ] = False,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")] = 650,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
@@ -145,14 +147,16 @@ def generate(
         return
     print(result["text"])
     if trace:
-        from codemoe.demo import show_trace
+        from codemoe.terminal import show_trace
 
         show_trace(result)
 
 
 @app.command()
-def score(file: Annotated[Path, typer.Argument(help="JSONL of {language, reference, prediction}.")],
-          as_json: Json = False) -> None:
+def score(
+    file: Annotated[Path, typer.Argument(help="JSONL of {language, reference, prediction}.")],
+    as_json: Json = False,
+) -> None:
     """CodeBLEU without free points, with the wrong-answer floor and an interval."""
     from codemoe.evaluate.score_command import score_file
 
@@ -224,7 +228,7 @@ def doctor(as_json: Json = False) -> None:
     if as_json:
         _print_json(found)
         return
-    from codemoe.demo import show_doctor
+    from codemoe.terminal import show_doctor
 
     show_doctor(found)
 

@@ -27,7 +27,9 @@ class Stage:
 STAGES = (
     Stage("data", "codemoe.data.stage", "sources to train/valid/test Parquet"),
     Stage("base", "codemoe.train.base_stage", "the frozen base, or a tiny one from scratch"),
-    Stage("experts", "codemoe.train.experts_stage", "one adapter per expert, and the dense baseline"),
+    Stage(
+        "experts", "codemoe.train.experts_stage", "one adapter per expert, and the dense baseline"
+    ),
     Stage("merge", "codemoe.merge.stage", "dense merges of the experts, the baselines to beat"),
     Stage("moe", "codemoe.models.moe_stage", "the experts under a router, the base by reference"),
     Stage("router", "codemoe.train.router_stage", "fit the sequence router and the token gates"),

@@ -1,4 +1,4 @@
-"""Progress on standard error: a bar with an ETA on a terminal, a plain line now and then in a log."""
+"""Progress on standard error: a bar with an ETA on a terminal, plain lines now and then in a log."""
 
 import sys
 import time
@@ -57,7 +57,9 @@ def _bar(description: str, total: int, unit: str) -> Iterator[Callable[[int, str
         task = bars.add_task(description, total=total, note="")
 
         def advance(n: int = 1, note: str = "") -> None:
-            bars.update(task, advance=n, **({"note": note} if note else {}))
+            bars.update(task, advance=n)
+            if note:
+                bars.update(task, note=note)
 
         yield advance
 

@@ -5,8 +5,8 @@
     ### Code:
     <completion>
 
-The last line is the end-of-instruction marker. A sequence router reads what stands before it; an expert
-that runs as `completion` acts from its first token on.
+The last line is the end-of-instruction marker. A sequence router reads what stands before it; an
+expert that runs as `completion` acts from its first token on.
 """
 
 from collections.abc import Sequence

@@ -64,7 +64,9 @@ def _build(recipe: Recipe, out: Path) -> None:
         if source.kind == "corpus":
             say("data: generating the built-in corpus")
             items.update((item.group, item) for item in corpus_items(source.tasks))
-    rows = chain.from_iterable(_read(source, recipe, list(items.values())) for source in config.sources)
+    rows = chain.from_iterable(
+        _read(source, recipe, list(items.values())) for source in config.sources
+    )
     dataset = build_dataset(
         rows,
         languages=recipe.languages,
@@ -83,9 +85,7 @@ def _build(recipe: Recipe, out: Path) -> None:
         min_rows_per_language=config.min_rows_per_language,
         benchmarks=config.benchmarks,
     )
-    dataset = replace(
-        dataset, valid=_one_phrasing(dataset.valid), test=_one_phrasing(dataset.test)
-    )
+    dataset = replace(dataset, valid=_one_phrasing(dataset.valid), test=_one_phrasing(dataset.test))
     write_dataset(dataset, out)
     _write_suites(dataset, items, out)
     counts = dataset.counts["rows"]["train"]
@@ -110,9 +110,7 @@ def _one_phrasing(rows: list[Row]) -> list[Row]:
     for row in rows:
         key = (row.group, row.language, "" if row.source == SOURCE else row.id)
         kept.setdefault(key, []).append(row)
-    return [
-        options[int(stable_hash(key[0]), 16) % len(options)] for key, options in kept.items()
-    ]
+    return [options[int(stable_hash(key[0]), 16) % len(options)] for key, options in kept.items()]
 
 
 def _write_suites(dataset: Dataset, items: dict[str, CorpusItem], out: Path) -> None:

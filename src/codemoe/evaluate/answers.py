@@ -29,7 +29,9 @@ class Effort:
     peak_memory_mb: float
 
 
-def held_out(rows: Sequence[Row], languages: Sequence[str], per_language: int, seed: int) -> list[Row]:
+def held_out(
+    rows: Sequence[Row], languages: Sequence[str], per_language: int, seed: int
+) -> list[Row]:
     """Up to `per_language` rows a language, the same problems in each where the data allow it."""
     chosen: list[Row] = []
     for language in languages:

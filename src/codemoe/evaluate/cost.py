@@ -19,7 +19,7 @@ def size_of(model: CodeModel, routed: str) -> Size:
     `routed` is the contender's name: only its routers count. Zero-padded ranks are not counted.
     """
     base = sum(p.numel() for p in model.model.parameters())
-    embeddings = model.model.get_input_embeddings().weight.numel()
+    embeddings = sum(p.numel() for p in model.model.get_input_embeddings().parameters())
     tied = model.model.config.tie_word_embeddings
     multiplied = base - (0 if tied else embeddings)
     if model.mixture is None:

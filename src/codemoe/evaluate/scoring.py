@@ -37,7 +37,9 @@ def sandbox_probe(config: EvalConfig, has_tests: bool) -> SandboxProbe:
         return SandboxProbe(None, "eval.execute is never", "eval.execute=auto")
     found = probe()
     if found.tier is None and config.execute == "required":
-        raise UserError(f"eval.execute=required, but no sandbox works here: {found.reason}", found.fix)
+        raise UserError(
+            f"eval.execute=required, but no sandbox works here: {found.reason}", found.fix
+        )
     return found
 
 
@@ -75,9 +77,7 @@ def result_rows(
     verdicts: Sequence[tuple[str | None, str]],
 ) -> list[dict[str, Any]]:
     predictions = [sample["completion"] for sample in samples]
-    score = score_corpus(
-        [row.code for row in rows], predictions, [row.language for row in rows]
-    )
+    score = score_corpus([row.code for row in rows], predictions, [row.language for row in rows])
     results = []
     for row, sample, verdict, one in zip(rows, samples, verdicts, score.per_sample, strict=True):
         prediction = sample["completion"]

@@ -60,7 +60,10 @@ def _evaluate(name: str, recipe: Recipe, out: Path) -> None:
 
     data_dir = recipe.run_dir / "data"
     rows = held_out(
-        read_split(data_dir, "test"), recipe.languages, recipe.eval.samples_per_language, recipe.seed
+        read_split(data_dir, "test"),
+        recipe.languages,
+        recipe.eval.samples_per_language,
+        recipe.seed,
     )
     suite = read_suite(data_dir, "test")
     model = open_contender(name, recipe)

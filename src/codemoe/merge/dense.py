@@ -31,14 +31,14 @@ def merge_into(
     paths = sorted({path for expert in experts for path in expert})
     with progress(f"merge {name}", len(paths), "tensors") as advance:
         for path in paths:
-            weight = base.model.get_submodule(path).weight
+            weight = base.model.get_parameter(f"{path}.weight")
             deltas = [
                 expert[path].b_OR @ expert[path].a_RD
                 if path in expert
                 else torch.zeros(weight.shape)
                 for expert in experts
             ]
-            weight += combine(deltas).to(weight.device, weight.dtype)
+            weight.add_(combine(deltas).to(weight.device, weight.dtype))
             advance(1, "")
     base.model.save_pretrained(out)
     base.tokenizer.save_pretrained(out)

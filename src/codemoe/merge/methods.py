@@ -39,6 +39,8 @@ def ties(deltas: Sequence[torch.Tensor], density: float, weight: float = 1.0) ->
     return weight * total / agrees.sum(0).clamp_min(1)
 
 
-def method(name: str, density: float, weight: float) -> Callable[[Sequence[torch.Tensor]], torch.Tensor]:
+def method(
+    name: str, density: float, weight: float
+) -> Callable[[Sequence[torch.Tensor]], torch.Tensor]:
     """A merge method by its recipe name, with its parameters bound."""
     return {"average": average, "ties": lambda deltas: ties(deltas, density, weight)}[name]

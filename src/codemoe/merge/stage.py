@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from codemoe.artifacts import run_stage
 from codemoe.recipe import Recipe
@@ -21,9 +22,11 @@ def run(recipe: Recipe, *, force: bool = False) -> bool:
 
             base = load_base(replace(read_reference(run_dir / "base"), quantization="none"))
             combine = method(name, recipe.merge.density, recipe.merge.weight)
-            merge_into(base, [run_dir / "experts" / expert for expert in experts], combine, out, name)
+            merge_into(
+                base, [run_dir / "experts" / expert for expert in experts], combine, out, name
+            )
 
-        config = {"method": name, "experts": experts}
+        config: dict[str, Any] = {"method": name, "experts": experts}
         if name == "ties":
             config |= {"density": recipe.merge.density, "weight": recipe.merge.weight}
         made |= run_stage(

@@ -2,9 +2,9 @@
 
     y = W x + B ((A x) * g),   A: (E*r, D), B: (D', E*r), g: one gate per token and expert
 
-One base matmul, no gather or scatter, and rows of different languages in one batch. With one-hot gates
-the result is exactly that expert's LoRA; with zero gates it is the base. (LoRA: arXiv:2106.09685;
-acting from a marker on only: Activated LoRA, arXiv:2504.12397.)
+One base matmul, no gather or scatter, and rows of different languages in one batch. With one-hot
+gates the result is exactly that expert's LoRA; with zero gates it is the base. (LoRA:
+arXiv:2106.09685; acting from a marker on only: Activated LoRA, arXiv:2504.12397.)
 """
 
 # B batch, T tokens, D input features, O output features, E experts, R sum of the experts' ranks
@@ -32,8 +32,8 @@ class LoraFactors:
 class Gates:
     """The gates of the forward pass in progress, shared by all stacked projections of a model.
 
-    `None` is the bare base. Set by `MixtureLayers.use` (a caller's gates, the same in each layer) or,
-    for token routing, by each layer's router just before its MLP runs.
+    `None` is the bare base. Set by `MixtureLayers.use` (a caller's gates, the same in each layer)
+    or, for token routing, by each layer's router just before its MLP runs.
     """
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class StackedLora(nn.Module):
 
 
 class MixtureLayers:
-    """The stacked experts inside a causal LM: made by `attach`, steered by `use` and `use_tokens`."""
+    """The stacked experts inside a causal LM; steered by `use` and `use_tokens`."""
 
     def __init__(self, model: nn.Module, num_experts: int, gates: Gates) -> None:
         self.model = model
@@ -132,9 +132,7 @@ def attach(model: nn.Module, experts: Sequence[Mapping[str, LoraFactors]]) -> Mi
         parent = model.get_submodule(parent_path)
         base = getattr(parent, name)
         known = next(expert[path] for expert in experts if path in expert)
-        nothing = LoraFactors(
-            torch.zeros_like(known.a_RD[:1]), torch.zeros_like(known.b_OR[:, :1])
-        )
+        nothing = LoraFactors(torch.zeros_like(known.a_RD[:1]), torch.zeros_like(known.b_OR[:, :1]))
         factors = [expert.get(path, nothing) for expert in experts]
         setattr(parent, name, StackedLora(base, factors, gates))
     model.requires_grad_(False)

@@ -1,5 +1,8 @@
-"""Batched generation with route, then activate: the base reads the prompt, the router reads the base's
-own states in that same prefill, and the chosen expert takes over at the marker."""
+"""Batched generation with route, then activate.
+
+The base reads the prompt, the router reads the base's own states in that same prefill, and the
+chosen expert takes over at the marker.
+"""
 
 # B batch, T tokens, E experts, V vocabulary
 
@@ -149,7 +152,7 @@ def route_prompts(model: CodeModel, prompts: Sequence[EncodedPrompt]) -> list[Ch
 
 
 def _prefill_and_route(mixture: Mixture, decoder: _Decoder) -> Routing:
-    """The bare base reads the instruction; the router reads the base's states in the same pass."""
+    """The bare base reads the instruction; the router reads its states in the same pass."""
     sequence = mixture.sequence_router
     if sequence is None:
         raise UserError(
@@ -185,7 +188,7 @@ def generate_batch(
     sampling: Sampling | None = None,
     on_token: Callable[[int, int], None] | None = None,
 ) -> list[Generation]:
-    """Answer all prompts in one batch. `on_token(row, token_id)` streams; the end token is not sent.
+    """Answer all prompts in one batch; `on_token(row, token_id)` streams all but the end token.
 
     Rows do not influence each other; a batched answer differs from a single one by rounding only.
     """
@@ -296,7 +299,7 @@ def _decode(
             logits_BV = decoder.step(token_B)
     return [
         Generation(
-            text=model.tokenizer.decode(answers[i], skip_special_tokens=True),
+            text=str(model.tokenizer.decode(answers[i], skip_special_tokens=True)),
             token_ids=tuple(answers[i]),
             prompt_tokens=len(prompt.input_ids),
             finish_reason="stop" if finished[i] else "length",

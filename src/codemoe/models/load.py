@@ -1,4 +1,4 @@
-"""Open checkpoints: a base by reference, LoRA experts as factors, a whole mixture, any MODEL argument."""
+"""Open checkpoints: a base by reference, LoRA experts as factors, a mixture, any MODEL argument."""
 
 import json
 from collections.abc import Sequence
@@ -118,7 +118,8 @@ def load_tokenizer(reference: BaseReference) -> PreTrainedTokenizerBase:
         (folder / file).is_file() for file in ("tokenizer.json", "tokenizer.model", "vocab.json")
     ):
         raise UserError(
-            f"the checkpoint {name} has no tokenizer (tokenizer.json, tokenizer.model or vocab.json)",
+            f"the checkpoint {name} has no tokenizer "
+            "(tokenizer.json, tokenizer.model or vocab.json)",
             "save it beside the weights: tokenizer.save_pretrained(FOLDER)",
         )
     try:
@@ -153,7 +154,7 @@ def load_base(reference: BaseReference) -> CodeModel:
         )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise _explain(error, name, "model") from None
-    rows = model.get_input_embeddings().weight.shape[0]
+    rows: int = model.get_input_embeddings().weight.shape[0]  # type: ignore[index, assignment]
     if len(tokenizer) > rows:
         raise UserError(
             f"the tokenizer of {name} has {len(tokenizer)} tokens but the model has {rows} rows of "
@@ -190,11 +191,14 @@ def load_adapter(folder: Path) -> dict[str, LoraFactors]:
     if config.get("peft_type") != "LORA":
         raise UserError(f"{folder} is a {config.get('peft_type')} adapter; expected LORA")
     unsupported = [
-        key for key in ("use_dora", "modules_to_save", "lora_bias", "rank_pattern") if config.get(key)
+        key
+        for key in ("use_dora", "modules_to_save", "lora_bias", "rank_pattern")
+        if config.get(key)
     ]
     if unsupported:
         raise UserError(
-            f"the adapter {folder} uses {', '.join(unsupported)}, which stacked experts cannot carry"
+            f"the adapter {folder} uses {', '.join(unsupported)}, "
+            "which stacked experts cannot carry"
         )
     root = config["r"] ** 0.5 if config.get("use_rslora") else config["r"]
     scaling = config["lora_alpha"] / root
@@ -225,7 +229,7 @@ def attach_experts(
         _check_fits(base.model, expert, f"expert {name!r} ({folder})")
         factors.append(expert)
     layers = attach(base.model, factors)
-    base.model.to(base.model.device)
+    torch.nn.Module.to(base.model, base.model.device)
     mixture = Mixture(layers, tuple(adapters), expert_of_language or {}, activation, None, ())
     return replace(base, mixture=mixture)
 
@@ -277,7 +281,8 @@ def load_routers(
     for key, tensor in tensors.items():
         if tensor.shape[0] != num_experts:
             raise UserError(
-                f"{path}: {key} routes to {tensor.shape[0]} experts but the mixture has {num_experts}"
+                f"{path}: {key} routes to {tensor.shape[0]} experts but the mixture has "
+                f"{num_experts}"
             )
     gates = [tensors.get(f"token.{i}.weight") for i in range(num_layers)]
     missing = [i for i, gate in enumerate(gates) if gate is None]

@@ -30,7 +30,7 @@ def run(recipe: Recipe, *, force: bool = False) -> bool:
 
 
 def _assemble(recipe: Recipe, out: Path) -> None:
-    """Copy the adapters in PEFT form; write `moe.json` and token gates that are yet to be fitted."""
+    """Copy the adapters in PEFT form; write `moe.json` and token gates yet to be fitted."""
     import torch
 
     from codemoe.models.load import (

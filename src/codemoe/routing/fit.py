@@ -1,4 +1,4 @@
-"""Fit a linear router on labelled router inputs: seconds on a CPU, no gradient through any model."""
+"""Fit a linear router on labelled router inputs: seconds on a CPU, no gradient in any model."""
 
 # N samples, D features, E experts, F folds
 
@@ -9,7 +9,7 @@ import torch
 
 @dataclass(frozen=True)
 class FittedRouter:
-    """Weights for raw features (standardisation folded in) and how well they did on held-out folds."""
+    """Weights for raw features, and how well they did on held-out folds."""
 
     weight_ED: torch.Tensor
     bias_E: torch.Tensor

@@ -1,7 +1,7 @@
 """Train a LoRA that acts on some tokens only: from the end-of-instruction marker on.
 
-PEFT's own activated LoRA recomputes its offsets from the tokens of every row; here the mask comes with
-the batch, so that one adapter can be trained both ways (`activation: both`).
+PEFT's own activated LoRA recomputes its offsets from the tokens of every row; here the mask comes
+with the batch, so that one adapter can be trained both ways (`activation: both`).
 """
 
 # B batch, T tokens
@@ -13,7 +13,7 @@ from torch import nn
 
 
 class ActivationMask:
-    """Multiplies the update of every LoRA layer of a PEFT model by a (B, T, 1) mask, while one is set."""
+    """Multiplies the update of every LoRA layer of a PEFT model by a (B, T, 1) mask, if any."""
 
     def __init__(self, model: nn.Module) -> None:
         from peft.tuners.lora import LoraLayer

@@ -20,7 +20,9 @@ def run(recipe: Recipe, *, force: bool = False) -> bool:
             pretrain(read_split(data_dir, "train"), base.from_scratch, recipe.seed, out)
             return
         assert base.model is not None
-        reference = BaseReference(base.model, _resolved_revision(base.model, base.revision), base.quantization)
+        reference = BaseReference(
+            base.model, _resolved_revision(base.model, base.revision), base.quantization
+        )
         load_tokenizer(reference)  # an unusable checkpoint is refused here, not hours later
         write_reference(reference, out)
 

@@ -20,7 +20,9 @@ def run(recipe: Recipe, *, force: bool = False) -> bool:
     if DENSE in filters:
         raise UserError(f"{DENSE!r} is the dense baseline's name", "give the expert another name")
     for name, filter_ in filters.items():
-        made |= _train(recipe, name, "expert", [filter_], recipe.experts.lora, recipe.experts.train, force)
+        made |= _train(
+            recipe, name, "expert", [filter_], recipe.experts.lora, recipe.experts.train, force
+        )
     if recipe.experts.dense_baseline:
         lora, train = dense_budget(recipe.experts.lora, recipe.experts.train, len(filters))
         made |= _train(recipe, DENSE, "dense", list(filters.values()), lora, train, force)
@@ -30,9 +32,11 @@ def run(recipe: Recipe, *, force: bool = False) -> bool:
 def dense_budget(
     lora: LoraConfig, train: TrainConfig, num_experts: int
 ) -> tuple[LoraConfig, TrainConfig]:
-    """One adapter with the experts' trainable parameters and steps added up, and the same scaling."""
+    """One adapter with the experts' trainable parameters and steps added up, at their scaling."""
     return (
-        lora.model_copy(update={"rank": lora.rank * num_experts, "alpha": lora.alpha * num_experts}),
+        lora.model_copy(
+            update={"rank": lora.rank * num_experts, "alpha": lora.alpha * num_experts}
+        ),
         train.model_copy(update={"steps": train.steps * num_experts}),
     )
 

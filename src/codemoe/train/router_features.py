@@ -22,8 +22,8 @@ KINDS = ("prompt", "unnamed prompt", "snippet")
 
 @dataclass(frozen=True)
 class SequenceSamples:
-    """Pooled MLP inputs of every layer, for instructions with and without the language's name and for
-    short pieces of code."""
+    """Pooled MLP inputs of every layer, for instructions with and without the language's name and
+    for short pieces of code."""
 
     features_LND: torch.Tensor
     labels_N: torch.Tensor
@@ -142,7 +142,9 @@ def token_samples(
             for row_index, i in enumerate(batch):
                 example, label = chosen[i]
                 span = slice(example.marker_start, len(example.input_ids))
-                parts.append(torch.stack([inputs[k][row_index, span].float() for k in layers]).cpu())
+                parts.append(
+                    torch.stack([inputs[k][row_index, span].float() for k in layers]).cpu()
+                )
                 count = parts[-1].shape[1]
                 token_labels += [label] * count
                 sequences += [i] * count

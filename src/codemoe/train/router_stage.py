@@ -90,7 +90,10 @@ def _fit(recipe: Recipe, out: Path) -> None:
             "samples": len(samples.labels_N),
         },
     }
-    say(f"router: the sequence router reads layer {layer}; cross-validated accuracy {best.accuracy:.4f}")
+    say(
+        f"router: the sequence router reads layer {layer}, "
+        f"cross-validated accuracy {best.accuracy:.4f}"
+    )
     token_routers: list[LinearRouter] = []
     if recipe.experts.lora.target == "mlp":
         tokens = token_samples(

@@ -30,8 +30,10 @@ IGNORE = -100
 def encode_rows(
     rows: Sequence[Row], tokenizer: Any, max_length: int
 ) -> tuple[list[Example], Counter[str]]:
-    """Samples that fit, and a count of what was left out. Longer ones are dropped, never cut: a model
-    trained on cut answers learns not to stop."""
+    """Samples that fit, and a count of what was left out.
+
+    Longer ones are dropped, never cut: a model trained on cut answers learns not to stop.
+    """
     counts: Counter[str] = Counter()
     kept = []
     for row in rows:
@@ -89,7 +91,7 @@ class _Collator:
 
 
 class _ExpertTrainer(InOrder, SFTTrainer):
-    """Hands each batch's activation mask to the adapter for the whole step, recomputation included."""
+    """Hands each batch's activation mask to the adapter for the whole step, backward included."""
 
     activation_mask: ActivationMask
 
@@ -105,7 +107,7 @@ def lora_config(model: Any, lora: LoraConfig) -> peft.LoraConfig:
     names = target_modules(model.config.model_type, lora.target)
     return peft.LoraConfig(
         r=lora.rank,
-        lora_alpha=lora.alpha,
+        lora_alpha=lora.alpha,  # type: ignore[arg-type]  # any number does
         lora_dropout=lora.dropout,
         target_modules=list(names),
         task_type="CAUSAL_LM",
@@ -125,46 +127,41 @@ def train_adapter(
 ) -> None:
     """Write a PEFT adapter directory with `metrics.jsonl` and `training.json` into `out`.
 
-    The base's weights are not changed; training resumes from checkpoints left in `out`.
+    Wraps `base.model` in place without changing its weights; resumes from checkpoints in `out`.
     """
     examples, counts = encode_rows(rows, base.tokenizer, train.max_length)
     if not examples:
         raise UserError(
-            f"expert {name!r}: none of its {len(rows)} samples fits into "
-            f"{train.max_length} tokens",
+            f"expert {name!r}: none of its {len(rows)} samples fits into {train.max_length} tokens",
             "raise experts.train.max_length",
         )
     if getattr(base.model, "is_loaded_in_4bit", False):
         peft.prepare_model_for_kbit_training(base.model, use_gradient_checkpointing=False)
     set_seed(seed)
     model = peft.get_peft_model(base.model, lora_config(base.model, lora))
-    try:
-        arguments = SFTConfig(
-            **common_arguments(train, out, seed),
-            max_length=None,
-            dataset_kwargs={"skip_prepare_dataset": True},
-            gradient_checkpointing=False,
-        )
-        trainer = _ExpertTrainer(
-            model=model,
-            args=arguments,
-            train_dataset=_dataset(examples, train, activation, seed),
-            data_collator=_Collator(base.tokenizer.pad_token_id),
-            processing_class=base.tokenizer,
-            callbacks=[ProgressAndMetrics(f"expert {name}", out / METRICS)],
-        )
-        trainer.remove_callback(PrinterCallback)
-        trainer.activation_mask = ActivationMask(model)
-        run(trainer, out)
-        model.save_pretrained(out)
-    finally:
-        model.unload()
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    arguments = SFTConfig(
+        **common_arguments(train, out, seed),
+        max_length=None,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        gradient_checkpointing=False,
+    )
+    trainer = _ExpertTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=_dataset(examples, train, activation, seed),
+        data_collator=_Collator(base.tokenizer.pad_token_id),
+        processing_class=base.tokenizer,
+        callbacks=[ProgressAndMetrics(f"expert {name}", out / METRICS)],
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.activation_mask = ActivationMask(model)
+    run(trainer, out)
+    model.save_pretrained(str(out))
     summary = {
         "name": name,
         "activation": activation,
         "samples": dict(counts),
-        "trainable_parameters": sum(
-            p.numel() for n, p in model.named_parameters() if "lora_" in n
-        ),
+        "trainable_parameters": trainable,
     }
     (out / "training.json").write_text(json.dumps(summary, indent=2) + "\n")

@@ -39,7 +39,7 @@ class InOrder(Trainer):
 
 
 class ProgressAndMetrics(TrainerCallback):
-    """A progress bar, one metrics.jsonl row a logging step, and a stop at a loss that is no number."""
+    """A progress bar, a metrics.jsonl row a logging step, a stop at a loss that is no number."""
 
     def __init__(self, description: str, metrics_path: Path) -> None:
         self.description = description
@@ -128,7 +128,7 @@ def common_arguments(train: "TrainConfig", folder: Path, seed: int) -> dict[str,
 
 
 def run(trainer: Trainer, folder: Path) -> None:
-    """Train from the last complete checkpoint in `folder`, if any; checkpoints are removed after."""
+    """Train from the last complete checkpoint in `folder`, if any; remove checkpoints after."""
     checkpoints = folder / CHECKPOINTS
     trainer.train(resume_from_checkpoint=_last_complete(checkpoints))
     shutil.rmtree(checkpoints, ignore_errors=True)

@@ -33,7 +33,9 @@ def _javascript(items: list[CorpusItem], folder: Path) -> str:
     lines = []
     for i, item in enumerate(items):
         program = item.programs["javascript"]
-        lines.append(f"try {{ (function () {{ 'use strict';\n{program.code}{program.tests}\n}})(); ")
+        lines.append(
+            f"try {{ (function () {{ 'use strict';\n{program.code}{program.tests}\n}})(); "
+        )
         lines.append(f"console.log('ok {i}'); }} catch (e) {{ console.log('{i}: ' + e.stack); }}")
     (folder / "all.js").write_text("\n".join(lines))
     return _run(["node", "all.js"], folder)
@@ -44,7 +46,9 @@ def _java(items: list[CorpusItem], folder: Path) -> str:
     for i, item in enumerate(items):
         program = item.programs["java"]
         (folder / f"p{i}").mkdir()
-        text = f"package p{i};\n{program.code}{program.tests}".replace("class Main", "public class Main")
+        text = f"package p{i};\n{program.code}{program.tests}".replace(
+            "class Main", "public class Main"
+        )
         (folder / f"p{i}" / "Main.java").write_text(text)
         calls.append(f"try {{ p{i}.Main.main(a); System.out.println(\"ok {i}\"); }} "
                      f"catch (Throwable t) {{ System.out.println(\"{i}: \" + t); }}")  # fmt: skip
@@ -71,10 +75,11 @@ def _cpp(items: list[CorpusItem], folder: Path) -> str:
         text = re.sub(r"^(#include .*|using namespace std;)$", "", text, flags=re.M)
         parts.append(f"namespace t{i} {{\n{text.replace('int main()', 'void run()')}\n}}")
     # An assertion that fails ends the whole program, so each test function runs in a child.
-    calls = [f'check({i}, t{i}::run);' for i in range(len(items))]
+    calls = [f"check({i}, t{i}::run);" for i in range(len(items))]
     check = (
         "#include <sys/wait.h>\n#include <unistd.h>\n#include <cstdio>\n"
-        "static void check(int i, void (*run)()) {\n  fflush(stdout); int status = 0; int p = fork();\n"
+        "static void check(int i, void (*run)()) {\n"
+        "  fflush(stdout); int status = 0; int p = fork();\n"
         "  if (p == 0) { run(); _exit(0); }\n  waitpid(p, &status, 0);\n"
         '  if (status == 0) printf("ok %d\\n", i); else printf("%d: failed\\n", i);\n}\n'
     )
@@ -95,7 +100,9 @@ def failures(items: list[CorpusItem], language: str) -> list[str]:
         output = RUNNERS[language](items, Path(folder))
     passed = {int(n) for n in re.findall(r"^ok (\d+)$", output, re.M)}
     wrong = [item.group for i, item in enumerate(items) if i not in passed]
-    return [f"{language}: {len(wrong)} failed, such as {wrong[:5]}\n{output[-3000:]}"] if wrong else []
+    return (
+        [f"{language}: {len(wrong)} failed, such as {wrong[:5]}\n{output[-3000:]}"] if wrong else []
+    )
 
 
 if __name__ == "__main__":

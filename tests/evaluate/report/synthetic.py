@@ -83,7 +83,10 @@ def write_run(run_dir: Path, plan: Plan | None = None) -> Path:
         folder = run_dir / "experts" / name
         folder.mkdir(parents=True)
         losses = [
-            {"step": s, "loss": 0.08 + 0.01 * i + 2.4 * float(np.exp(-s / 45)) + rng.normal(0, 0.01)}
+            {
+                "step": s,
+                "loss": 0.08 + 0.01 * i + 2.4 * float(np.exp(-s / 45)) + rng.normal(0, 0.01),
+            }
             for s in range(10, 310, 10)
         ]
         (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in losses))
@@ -126,9 +129,7 @@ def _tasks(plan: Plan) -> list[tuple[str, str, int]]:
     ]
 
 
-def _answers(
-    plan: Plan, model: str, tasks: Sequence[tuple[str, str, int]]
-) -> list[dict[str, Any]]:
+def _answers(plan: Plan, model: str, tasks: Sequence[tuple[str, str, int]]) -> list[dict[str, Any]]:
     perfect, mean, wrong, _ = plan.quality.get(model, _QUALITY[model])
     same_as_expert = model in ("moe-sequence", "moe-oracle") and model not in plan.quality
     rows = []
@@ -242,13 +243,14 @@ def _routing(plan: Plan, rows: list[dict[str, Any]], token: bool) -> dict[str, A
         [sum(r["language"] == lang and r["expert"] == name for r in rows) for name in experts]
         for lang in plan.languages
     ]
-    right = sum(
-        row[i] for i, row in enumerate(confusion) if i < len(experts)
-    )
+    right = sum(row[i] for i, row in enumerate(confusion) if i < len(experts))
     rng = np.random.default_rng(11)
     load = {
         lang: [
-            (0.25 * rng.dirichlet([1.0] * len(experts)) + 0.75 * np.eye(len(experts))[i % len(experts)])
+            (
+                0.25 * rng.dirichlet([1.0] * len(experts))
+                + 0.75 * np.eye(len(experts))[i % len(experts)]
+            )
             .round(4)
             .tolist()
             for _ in range(plan.layers)

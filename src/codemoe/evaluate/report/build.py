@@ -41,7 +41,9 @@ def make_report(
     )
     files: dict[str, bytes] = {
         "index.html": page.encode(),
-        "tables.md": markdown(tables.values(), headline(evaluation), _notes(evaluation, command)).encode(),
+        "tables.md": markdown(
+            tables.values(), headline(evaluation), _notes(evaluation, command)
+        ).encode(),
         "summary.json": (json.dumps(summary, indent=2, allow_nan=False) + "\n").encode(),
     }
     for key, figure in figures.items():
@@ -54,7 +56,10 @@ def make_report(
 
 
 def _notes(evaluation: Evaluation, command: str) -> list[str]:
-    notes = [" ".join(lead(evaluation)), f"Made by `{command}`. Brackets: bootstrap 95 % intervals."]
+    notes = [
+        " ".join(lead(evaluation)),
+        f"Made by `{command}`. Brackets: bootstrap 95 % intervals.",
+    ]
     sandbox = evaluation.sandbox
     if all(model.total.pass_at_1 is None for model in evaluation.models.values()) and sandbox.fix:
         notes.append(f"pass@1 was not run ({sandbox.reason}). To enable it: `{sandbox.fix}`.")

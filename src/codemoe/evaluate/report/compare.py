@@ -4,14 +4,23 @@ Both models answered the same ids, so a resample draws tasks, not answers: what 
 for both cancels out and the interval is as narrow as the data allow.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from codemoe.errors import UserError
-from codemoe.evaluate.report.read import Interval, ModelResult
-from codemoe.evaluate.statistics import RESAMPLES, PairedBootstrap, paired_bootstrap
+from codemoe.evaluate.report.read import Interval, ModelResult, Scores
+from codemoe.evaluate.sandbox.records import NOT_COUNTED
+from codemoe.evaluate.statistics import (
+    RESAMPLES,
+    PairedBootstrap,
+    bootstrap_interval,
+    paired_bootstrap,
+)
+
+_CELLS_AT_ONCE = 1_000_000  # resampled indices held in memory (8 bytes each)
 
 
 @dataclass(frozen=True)
@@ -57,11 +66,13 @@ def ratio_interval(
     if first.shape != second.shape or not first.size:
         raise UserError(f"{first.size} and {second.size} values; a ratio needs pairs")
     generator = np.random.default_rng(seed)
-    ratios = np.empty(resamples)
-    for i in range(resamples):
-        drawn = generator.integers(0, first.size, first.size)
-        below = second[drawn].sum()
-        ratios[i] = first[drawn].sum() / below if below > 0 else np.inf
+    rows = max(1, _CELLS_AT_ONCE // first.size)
+    chunks = []
+    for start in range(0, resamples, rows):
+        drawn = generator.integers(0, first.size, (min(rows, resamples - start), first.size))
+        above, below = first[drawn].sum(axis=1), second[drawn].sum(axis=1)
+        chunks.append(np.divide(above, below, out=np.full_like(above, np.inf), where=below > 0))
+    ratios = np.concatenate(chunks)
     # Observed values only: interpolating towards infinity would give no number at all.
     low = float(np.quantile(ratios, (1 - level) / 2, method="lower"))
     high = float(np.quantile(ratios, (1 + level) / 2, method="higher"))
@@ -83,6 +94,46 @@ def ratio(a: ModelResult, b: ModelResult, language: str | None = None) -> Ratio 
     if ours is None or theirs is None or theirs.codebleu <= 0:
         return None
     return Ratio(ours.codebleu / theirs.codebleu, None, min(ours.n, theirs.n))
+
+
+def share_interval(share: float, n: int) -> Interval | None:
+    """Wilson's 95 % interval of a share of n answers; unlike a bootstrap, none of 50 is not none.
+
+    E. B. Wilson, Journal of the American Statistical Association 22 (1927), 209-212.
+    """
+    if n < 1:
+        return None
+    z = 1.959964
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
+
+
+def over_languages(model: ModelResult, languages: Collection[str]) -> Scores | None:
+    """The model's scores over its tasks in `languages`: as measured when that is all it has.
+
+    Otherwise the mean over the answers, without floor and components; None: no such answers.
+    """
+    if model.languages.keys() <= set(languages):
+        return model.total
+    answers = [a for a in model.answers.values() if a.language in languages]
+    if not answers:
+        return None
+    scores = [answer.codebleu for answer in answers]
+    exact = [float(answer.exact) for answer in answers]
+    counted = [a.status == "pass" for a in answers if a.status and a.status not in NOT_COUNTED]
+    return Scores(
+        n=len(answers),
+        codebleu=float(np.mean(scores)),
+        codebleu_interval=bootstrap_interval(scores),
+        exact=float(np.mean(exact)),
+        exact_interval=bootstrap_interval(exact),
+        pass_at_1=float(np.mean(counted)) if counted else None,
+        pass_at_1_interval=bootstrap_interval(counted) if counted else None,
+        wrong_language=float(
+            np.mean([a.detected_language not in (None, a.language) for a in answers])
+        ),
+    )
 
 
 def difference(

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from codemoe.evaluate.report.checks import AT_MOST, Check
+from codemoe.evaluate.report.compare import share_interval
 from codemoe.evaluate.report.figures import Figure
 from codemoe.evaluate.report.read import Evaluation
 from codemoe.evaluate.report.samples import RULE, sample_answers
 from codemoe.evaluate.report.summary import ALL, BASE, MIXTURE
 from codemoe.evaluate.report.tables import Table
 from codemoe.evaluate.report.words import (
+    DASH,
     NOT_RUN,
     headline,
     interval,
@@ -45,7 +47,7 @@ class Tile:
 
     label: str
     value: str
-    note: str
+    notes: tuple[str, ...]
     quiet: bool = False  # not measured
 
 
@@ -96,7 +98,7 @@ def render_page(
         name=name,
         command=command,
         headline=_emphasised(headline(evaluation)),
-        lead=lead(evaluation),
+        lead=[_unbroken(sentence) for sentence in lead(evaluation)],
         tiles=tiles(evaluation, summary),
         languages=[language_label(language) for language in evaluation.languages],
         verdicts=verdicts(checks, evaluation.languages),
@@ -124,70 +126,52 @@ def tiles(evaluation: Evaluation, summary: Mapping[str, Any]) -> list[Tile]:
     """The numbers at the top: the mixture's if there is one, with intervals."""
     name = MIXTURE if MIXTURE in evaluation.models else next(reversed(evaluation.models))
     total = evaluation.models[name].total
-    base = evaluation.models.get(BASE)
-    base = base if name != BASE else None
-    made = [
-        Tile(
+    base = evaluation.models.get(BASE) if name != BASE else None
+    before = base.total if base else None
+    wrong = share_interval(total.wrong_language, total.n)
+    intervals = summary["intervals"]
+    return [
+        _tile(
             "CodeBLEU",
             score(total.codebleu),
-            _notes(
-                _range(interval(total.codebleu_interval)),
-                f"base {score(base.total.codebleu)}" if base else "",
-            ),
+            interval(total.codebleu_interval),
+            f"base {score(before.codebleu)}" if before else "",
+        ),
+        _tile(
+            "pass@1",
+            percent(total.pass_at_1),
+            interval(total.pass_at_1_interval, 1, 100),
+            f"base {percent(before.pass_at_1)}" if before and before.pass_at_1 is not None else "",
         )
-    ]
-    if total.pass_at_1 is None:
-        made.append(Tile("pass@1", NOT_RUN, "how to run it: below", quiet=True))
-    else:
-        known = base is not None and base.total.pass_at_1 is not None
-        made.append(
-            Tile(
-                "pass@1",
-                percent(total.pass_at_1),
-                _notes(
-                    _range(interval(total.pass_at_1_interval, 1, 100)),
-                    f"base {percent(base.total.pass_at_1)}" if base and known else "",
-                ),
-            )
-        )
-    kept = summary["retention"].get(ALL)
-    made.append(
-        Tile(
-            "Retention",
-            percent(kept),
-            _range(interval(summary["intervals"]["retention"].get(ALL), 1, 100))
-            or "not measured",
-            quiet=kept is None,
-        )
-    )
-    routing = summary["routing"]["accuracy"]
-    made.append(
-        Tile(
-            "Routing accuracy",
-            percent(routing),
-            _range(interval(summary["intervals"]["routing"]["accuracy"], 1, 100))
-            or "not measured",
-            quiet=routing is None,
-        )
-    )
-    made.append(
-        Tile(
+        if total.pass_at_1 is not None
+        else Tile("pass@1", NOT_RUN, ("how to run it: section 5",), quiet=True),
+        _share_tile("Retention", summary["retention"].get(ALL), intervals["retention"].get(ALL)),
+        _share_tile(
+            "Routing accuracy", summary["routing"]["accuracy"], intervals["routing"]["accuracy"]
+        ),
+        _tile(
             "Wrong language",
             percent(total.wrong_language),
-            f"of {total.n:,} answers; {total.empty} empty",
-        )
-    )
-    made.append(
-        Tile(
+            interval(wrong, 1, 100),
+            f"base {percent(before.wrong_language)}" if before else "",
+        ),
+        _tile(
             "Exact match",
             percent(total.exact),
-            _notes(
-                _range(interval(total.exact_interval, 1, 100)),
-                f"base {percent(base.total.exact)}" if base else "",
-            ),
-        )
-    )
-    return made
+            interval(total.exact_interval, 1, 100),
+            f"base {percent(before.exact)}" if before else "",
+        ),
+    ]
+
+
+def _tile(label: str, value: str, *notes: str) -> Tile:
+    return Tile(label, value, tuple(_unbroken(note) for note in notes if note))
+
+
+def _share_tile(label: str, value: float | None, pair: Any) -> Tile:
+    if value is None:
+        return Tile(label, DASH, ("not measured",), quiet=True)
+    return _tile(label, percent(value), interval(pair, 1, 100))
 
 
 def verdicts(checks: Sequence[Check], languages: Sequence[str]) -> list[Verdict]:
@@ -241,12 +225,10 @@ def _data_uri(data: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(data).decode("ascii")
 
 
-def _range(shown: str) -> str:
-    return f"95 %: {shown}" if shown else ""
-
-
-def _notes(*parts: str) -> str:
-    return "; ".join(part for part in parts if part)
+def _unbroken(text: str) -> str:
+    """Keep an interval's two ends on one line."""
+    joiner = "\N{WORD JOINER}"
+    return re.sub(rf"(?<=\d){DASH}(?=\d)", f"{joiner}{DASH}{joiner}", text)
 
 
 def _not_run(evaluation: Evaluation) -> list[str]:

@@ -12,8 +12,8 @@ from codemoe.languages import find_language
 SHOWN_FROM = (MIXTURE, "moe-token", EXPERT, BASE)
 MAX_LINES = 120
 RULE = (
-    "Chosen by rule, not by hand: the lowest, the middle and the highest CodeBLEU of each "
-    "language (of equally high ones, that with the longest reference)."
+    "Chosen by rule, not by hand: in each language the answer with the lowest CodeBLEU, the middle "
+    "one of those that are not exact, and the highest (of equals, that with the longest reference)."
 )
 
 
@@ -65,14 +65,15 @@ def sample_answers(evaluation: Evaluation) -> tuple[str | None, list[Sample]]:
 
 
 def choose(answers: Sequence[Answer]) -> list[tuple[str, Answer]]:
-    """Worst, middle and best by CodeBLEU; fewer when there are fewer answers."""
+    """Worst, middle of the inexact and best by CodeBLEU; no answer twice."""
     if not answers:
         return []
     ordered = sorted(answers, key=lambda a: (a.codebleu, len(a.reference), a.id))
-    places = {0: "worst", len(ordered) - 1: "best"}
-    if len(ordered) > 2:
-        places[(len(ordered) - 1) // 2] = "middle"
-    return [(places[i], ordered[i]) for i in sorted(places)]
+    chosen = [("worst", ordered[0]), ("best", ordered[-1])] if len(ordered) > 1 else []
+    between = [answer for answer in ordered[1:-1] if not answer.exact]
+    if between:
+        chosen.insert(1, ("middle", between[(len(between) - 1) // 2]))
+    return chosen or [("worst", ordered[0])]
 
 
 def side_by_side(
@@ -81,7 +82,8 @@ def side_by_side(
     """Both texts as lines, marked where they differ; blanks at a line's end do not count."""
     left, right = _lines_of(reference), _lines_of(prediction)
     matcher = difflib.SequenceMatcher(None, left, right, autojunk=False)
-    same_left, same_right = set(), set()
+    same_left: set[int] = set()
+    same_right: set[int] = set()
     for block in matcher.get_matching_blocks():
         same_left.update(range(block.a, block.a + block.size))
         same_right.update(range(block.b, block.b + block.size))

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from codemoe.evaluate.report.compare import Ratio, difference
-from codemoe.evaluate.report.read import Evaluation, Interval, Scores
+from codemoe.evaluate.report.compare import Ratio, difference, over_languages, share_interval
+from codemoe.evaluate.report.read import Evaluation, Interval, Scores, Stage
 from codemoe.evaluate.report.summary import ALL, BASE, EXPERT, MIXTURE, ORACLE, ratios
 from codemoe.evaluate.report.words import (
     DASH,
@@ -16,8 +16,8 @@ from codemoe.evaluate.report.words import (
     percent,
     quantity,
     score,
+    standing,
     times,
-    verdict_of,
 )
 
 
@@ -52,6 +52,7 @@ def all_tables(evaluation: Evaluation) -> dict[str, Table]:
         against_each(evaluation),
         retention_table(evaluation),
         components(evaluation),
+        tested(evaluation),
         costs(evaluation),
         stages(evaluation),
     )
@@ -60,67 +61,59 @@ def all_tables(evaluation: Evaluation) -> dict[str, Table]:
 
 def table1(evaluation: Evaluation) -> Table | None:
     """The reference paper's Table 1: each language's base and fine-tuned expert."""
-    base, expert = evaluation.models.get(BASE), evaluation.models.get(EXPERT)
-    if base is None or expert is None:
-        return None
-    gains = ratios(evaluation, EXPERT, BASE)
-    rows = []
-    for name in [*evaluation.languages, ALL]:
-        before = base.total if name == ALL else base.languages.get(name)
-        after = expert.total if name == ALL else expert.languages.get(name)
-        gain = gains.get(name)
-        rows.append(
-            (
-                Cell(language_label(name)),
-                _count(after or before),
-                _codebleu(before),
-                _codebleu(after, strong=True),
-                _ratio(gain),
-                _change(before, after, "exact"),
-                _change(before, after, "pass_at_1"),
-            )
-        )
-    return Table(
+    return _gains(
+        evaluation,
+        EXPERT,
         "table-1",
         "Base and fine-tuned expert, language by language",
-        ("Language", "Tasks", "Base", "Expert", "Gain", "Exact", "pass@1"),
-        tuple(rows),
+        "Expert",
         "CodeBLEU of held-out tasks with bootstrap 95 % intervals; exact match and pass@1 before "
         "and after fine-tuning. Each language is answered by its own expert.",
-        language_label(ALL),
     )
 
 
 def table2(evaluation: Evaluation) -> Table | None:
     """The reference paper's Table 2: all languages, base and mixture."""
-    base, mixture = evaluation.models.get(BASE), evaluation.models.get(MIXTURE)
-    if base is None or mixture is None:
+    return _gains(
+        evaluation,
+        MIXTURE,
+        "table-2",
+        "Base and mixture of experts",
+        "Mixture",
+        "CodeBLEU with bootstrap 95 % intervals. One mixture answers every language and chooses "
+        "the expert itself.",
+    )
+
+
+def _gains(
+    evaluation: Evaluation, tuned: str, name: str, title: str, column: str, foot: str
+) -> Table | None:
+    base, model = evaluation.models.get(BASE), evaluation.models.get(tuned)
+    if base is None or model is None:
         return None
-    gains = ratios(evaluation, MIXTURE, BASE)
+    gains = ratios(evaluation, tuned, BASE)
+    common = [language for language in evaluation.languages if language in model.languages]
     rows = []
-    for name in [*evaluation.languages, ALL]:
-        before = base.total if name == ALL else base.languages.get(name)
-        after = mixture.total if name == ALL else mixture.languages.get(name)
+    for language in [*evaluation.languages, ALL]:
+        before, after = (
+            over_languages(m, common) if language == ALL else m.languages.get(language)
+            for m in (base, model)
+        )
         rows.append(
             (
-                Cell(language_label(name)),
+                Cell(language_label(language)),
                 _count(after or before),
                 _codebleu(before),
                 _codebleu(after, strong=True),
-                _ratio(gains.get(name)),
+                _ratio(gains.get(language)),
                 _change(before, after, "exact"),
                 _change(before, after, "pass_at_1"),
             )
         )
-    return Table(
-        "table-2",
-        "Base and mixture of experts",
-        ("Language", "Tasks", "Base", "Mixture", "Gain", "Exact", "pass@1"),
-        tuple(rows),
-        "CodeBLEU with bootstrap 95 % intervals; one mixture answers every language and is not "
-        "told which expert to use.",
-        language_label(ALL),
-    )
+    if len(common) < len(evaluation.languages):
+        foot += f" All: the {len(common)} languages that both answered."
+    columns = ("Language", "Tasks", "Base", column, "Gain", "Exact", "pass@1")
+    return Table(name, title, columns, tuple(rows), foot, language_label(ALL))
 
 
 def compared_models(evaluation: Evaluation) -> Table:
@@ -140,7 +133,10 @@ def compared_models(evaluation: Evaluation) -> Table:
                 *(_plain(model.languages.get(language)) for language in evaluation.languages),
                 Cell(percent(total.exact), _percents(total.exact_interval)),
                 _pass(total),
-                Cell(percent(total.wrong_language)),
+                Cell(
+                    percent(total.wrong_language),
+                    _percents(share_interval(total.wrong_language, total.n)),
+                ),
                 Cell(str(total.empty)),
                 Cell(score(total.floor)),
             )
@@ -162,7 +158,7 @@ def compared_models(evaluation: Evaluation) -> Table:
         tuple(rows),
         "Floor: what the model's answers score against other tasks' references; a score near it "
         "says nothing about the task. Empty: answers without any code. Wrong language: answers "
-        "recognised as another language than the one asked for.",
+        "recognised as another language than the one asked for (Wilson interval).",
         model_label(MIXTURE),
     )
 
@@ -178,13 +174,13 @@ def against_each(evaluation: Evaluation) -> Table | None:
         if gap is not None:
             p = f"{gap.p:.3f}" if gap.p >= 0.001 else "< 0.001"
             identical = gap.difference == 0 and gap.interval == (0.0, 0.0)
-            words = "the same scores" if identical else verdict_of(gap.difference, gap.interval)
+            words = "identical" if identical else standing(gap.interval)
             rows.append(
                 (
                     _model(name),
                     Cell(score(gap.difference), interval(gap.interval), strong=True),
                     Cell(DASH if identical else p),
-                    Cell(words.partition(" by ")[0].partition(" (")[0]),
+                    Cell(words),
                 )
             )
     if not rows:
@@ -192,7 +188,7 @@ def against_each(evaluation: Evaluation) -> Table | None:
     return Table(
         "against",
         "The mixture against each model, on the same tasks",
-        ("Model", "Difference", "p", "In words"),
+        ("Model", "Difference", "p", "The mixture is"),
         tuple(rows),
         "Difference in CodeBLEU, mixture minus model, by paired bootstrap over tasks.",
     )
@@ -207,8 +203,10 @@ def retention_table(evaluation: Evaluation) -> Table | None:
     expert, mixture = evaluation.models[EXPERT], evaluation.models[MIXTURE]
     rows = []
     for name in [*evaluation.languages, ALL]:
-        ours = mixture.total if name == ALL else mixture.languages.get(name)
-        theirs = expert.total if name == ALL else expert.languages.get(name)
+        ours, theirs = (
+            over_languages(m, expert.languages) if name == ALL else m.languages.get(name)
+            for m in (mixture, expert)
+        )
         if name in kept:
             cells = (_codebleu(theirs), _codebleu(ours), _share(kept[name], strong=True))
         else:
@@ -254,6 +252,32 @@ def components(evaluation: Evaluation) -> Table:
     )
 
 
+def tested(evaluation: Evaluation) -> Table | None:
+    """pass@1 by model and language; None when no test ran."""
+    if all(model.total.pass_at_1 is None for model in evaluation.models.values()):
+        return None
+    rows = tuple(
+        (
+            _model(name),
+            *(
+                _pass(model.languages[language]) if language in model.languages else _absent()
+                for language in evaluation.languages
+            ),
+            _pass(model.total, strong=True),
+        )
+        for name, model in evaluation.models.items()
+    )
+    languages = (language_label(name) for name in evaluation.languages)
+    return Table(
+        "tested",
+        "pass@1: programs that pass their task's tests",
+        ("Model", *languages, language_label(ALL)),
+        rows,
+        "One answer per task, bootstrap 95 % intervals.",
+        model_label(MIXTURE),
+    )
+
+
 def costs(evaluation: Evaluation) -> Table:
     """What a model costs to run."""
     base = evaluation.models.get(BASE)
@@ -271,7 +295,7 @@ def costs(evaluation: Evaluation) -> Table:
                 Cell(quantity(cost.active_parameters)),
                 Cell(quantity(cost.total_parameters)),
                 Cell(quantity(cost.flops_per_token)),
-                Cell(quantity(cost.tokens_per_s), relative),
+                Cell(DASH if cost.tokens_per_s is None else f"{cost.tokens_per_s:,.0f}", relative),
                 Cell(DASH if cost.peak_memory_mb is None else f"{cost.peak_memory_mb:,.0f} MB"),
             )
         )
@@ -294,20 +318,26 @@ def costs(evaluation: Evaluation) -> Table:
 
 
 def stages(evaluation: Evaluation) -> Table | None:
-    """Seconds per stage."""
+    """Seconds per kind of stage, its members beside it."""
     if not evaluation.stages:
         return None
-    rows = [
-        (
-            Cell(stage.name),
-            Cell(duration(stage.seconds)),
-            Cell(DASH if stage.seed is None else str(stage.seed)),
-        )
-        for stage in evaluation.stages
-    ]
+    kinds: dict[str, list[Stage]] = {}
+    for stage in evaluation.stages:
+        kinds.setdefault(stage.name.partition("/")[0], []).append(stage)
     total = sum(stage.seconds for stage in evaluation.stages)
+    rows = []
+    for kind, members in kinds.items():
+        seconds = sum(stage.seconds for stage in members)
+        inner = [
+            (stage.name.split("/")[1], stage.seconds) for stage in members if "/" in stage.name
+        ]
+        note = ", ".join(f"{name} {duration(spent)}" for name, spent in inner)
+        share = percent(seconds / total, 0) if total else DASH
+        rows.append((Cell(kind, note), Cell(duration(seconds)), Cell(share)))
     rows.append((Cell("Total"), Cell(duration(total), strong=True), Cell("")))
-    return Table("stages", "Time", ("Stage", "Time", "Seed"), tuple(rows), "", "Total")
+    seeds = sorted({stage.seed for stage in evaluation.stages if stage.seed is not None})
+    seed = f"Seed: {', '.join(map(str, seeds))}." if seeds else ""
+    return Table("stages", "Time per stage", ("Stage", "Time", "Share"), tuple(rows), seed, "Total")
 
 
 def markdown(tables: Iterable[Table], title: str, notes: Iterable[str]) -> str:
@@ -346,23 +376,23 @@ def _count(scores: Scores | None) -> Cell:
 
 def _codebleu(scores: Scores | None, strong: bool = False) -> Cell:
     if scores is None:
-        return Cell(DASH, muted=True)
+        return _absent()
     return Cell(score(scores.codebleu), interval(scores.codebleu_interval), strong)
 
 
 def _plain(scores: Scores | None) -> Cell:
-    return Cell(DASH, muted=True) if scores is None else Cell(score(scores.codebleu))
+    return _absent() if scores is None else Cell(score(scores.codebleu))
 
 
 def _ratio(value: Ratio | None) -> Cell:
     if value is None:
-        return Cell(DASH, muted=True)
+        return _absent()
     return Cell(times(value.value), interval(value.interval, 2))
 
 
 def _share(value: Ratio | None, strong: bool = False) -> Cell:
     if value is None:
-        return Cell(DASH, muted=True)
+        return _absent()
     return Cell(percent(value.value), _percents(value.interval), strong)
 
 
@@ -370,21 +400,23 @@ def _percents(pair: Interval | None) -> str:
     return interval(pair, 1, 100)
 
 
-def _pass(scores: Scores) -> Cell:
+def _pass(scores: Scores, strong: bool = False) -> Cell:
     if scores.pass_at_1 is None:
         return Cell(NOT_RUN, muted=True)
-    return Cell(percent(scores.pass_at_1), _percents(scores.pass_at_1_interval))
+    return Cell(percent(scores.pass_at_1), _percents(scores.pass_at_1_interval), strong)
+
+
+def _absent() -> Cell:
+    return Cell(DASH, muted=True)
 
 
 def _change(before: Scores | None, after: Scores | None, key: str) -> Cell:
     """`4 % -> 80 %` with the interval of the second."""
     if after is None:
-        return Cell(DASH, muted=True)
+        return _absent()
     value = getattr(after, key)
     if value is None:
         return Cell(NOT_RUN, muted=True)
     earlier = getattr(before, key) if before else None
     start = f"{percent(earlier, 0)} \N{RIGHTWARDS ARROW} " if earlier is not None else ""
     return Cell(start + percent(value, 0), interval(getattr(after, f"{key}_interval"), 0, 100))
-
-

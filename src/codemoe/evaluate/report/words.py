@@ -72,7 +72,7 @@ def quantity(value: float | None) -> str:
         return DASH
     for size, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
-            return f"{value / size:.3g}\N{NO-BREAK SPACE}{letter}"
+            return f"{value / size:#.3g}".rstrip(".") + f"\N{NO-BREAK SPACE}{letter}"
     return f"{value:.3g}"
 
 
@@ -144,17 +144,25 @@ def lead(evaluation: Evaluation) -> list[str]:
     for name, label in ((EXPERT, "its own experts"), (BASE, "the base")):
         model = evaluation.models.get(name)
         if model is not None and model is not main:
-            compared.append(f"{label} {_with_interval(model)}")
+            fewer = "" if model.total.n == main.total.n else f" on their {model.total.n:,} tasks"
+            compared.append(f"{label} {_with_interval(model)}{fewer}")
     versus = f", {_listed(compared)}" if compared else ""
-    who = "the mixture" if main.name == MIXTURE else model_label(main.name)
+    named = {MIXTURE: "the mixture", EXPERT: "each language's own expert", BASE: "the base"}
+    who = named.get(main.name, main.name)
     sentences.append(f"On {tasks}, {who} scores CodeBLEU {_with_interval(main)}{versus}.")
     floor = main.total.floor
     if floor is not None:
         empty = main.total.empty
-        answers = "no answer is" if not empty else f"{empty} answer{'s are' if empty > 1 else ' is'}"
+        verb = "is" if empty == 1 else "are"
         sentences.append(
-            f"Answers to other tasks would score {score(floor)} (the floor); {answers} empty."
+            f"Its answers would score {score(floor)} against other tasks (the floor); "
+            f"{empty or 'none'} of them {verb if empty else 'is'} empty."
         )
+    base = evaluation.models.get(BASE)
+    if base is not None and base.total.floor is not None:
+        low = (base.total.codebleu_interval or (base.total.codebleu,))[0]
+        if low <= base.total.floor:
+            sentences.append("The base is not shown to be above its own floor.")
     sentences.append(_tests_sentence(evaluation, main))
     rival = _rival_sentence(evaluation, main)
     return [*sentences, rival] if rival else sentences
@@ -170,11 +178,12 @@ def _tests_sentence(evaluation: Evaluation, main: ModelResult) -> str:
     if total.pass_at_1 is None:
         return "The tests were not run, so pass@1 is not known."
     base = evaluation.models.get(BASE)
-    pair = f" ({interval(total.pass_at_1_interval)})" if total.pass_at_1_interval else ""
+    pair = interval(total.pass_at_1_interval, 1, 100)
+    pair = f" ({pair})" if pair else ""
     against = ""
     if base is not None and base is not main and base.total.pass_at_1 is not None:
-        against = f", of the base {percent(base.total.pass_at_1)}"
-    return f"{percent(total.pass_at_1)}{pair} of its programs pass their tests{against}."
+        against = f" (base: {percent(base.total.pass_at_1)})"
+    return f"Of its programs {percent(total.pass_at_1)}{pair} pass their tests{against}."
 
 
 def _rival_sentence(evaluation: Evaluation, main: ModelResult) -> str:
@@ -192,18 +201,14 @@ def _rival_sentence(evaluation: Evaluation, main: ModelResult) -> str:
     text = f"The best alternative, {label[0].lower() + label[1:]}, scores {_with_interval(best)}"
     if gap is None:
         return text + "."
-    return f"{text}: {verdict_of(gap.difference, gap.interval)}."
+    by = f"{score(gap.difference)} ({interval(gap.interval)})"
+    return f"{text}; on the same tasks the mixture is {standing(gap.interval)}: {by}."
 
 
-def verdict_of(value: float, pair: Interval) -> str:
-    """A paired difference in words."""
+def standing(pair: Interval) -> str:
+    """What the interval of a paired difference says of the mixture."""
     low, high = pair
-    shown = f"{score(abs(value))} ({interval(pair)})"
-    if low > 0:
-        return f"the mixture is ahead by {shown}"
-    if high < 0:
-        return f"the mixture is behind by {shown}"
-    return f"no difference shown ({score(value)}, {interval(pair)})"
+    return "ahead" if low > 0 else "behind" if high < 0 else "not shown to differ"
 
 
 def _listed(items: list[str]) -> str:

@@ -14,16 +14,17 @@ def all_figures(
 ) -> dict[str, Figure]:
     """Every figure that the evaluated models allow, by name, in reading order."""
     made = (
-        comparison.models(evaluation),
         distributions.before_after(evaluation),
         distributions.base_mixture(evaluation),
+        comparison.models(evaluation),
         comparison.retention(evaluation, thresholds.get("retention")),
         routing.confusion(evaluation),
         routing.wrong_language(evaluation),
         routing.token_load(evaluation),
         routing.gate_accuracy(evaluation),
         comparison.outcomes(evaluation),
-        cost.cost_quality(evaluation),
+        cost.speed(evaluation),
+        cost.parameters(evaluation),
         training.curves(evaluation),
     )
     return {figure.name: figure for figure in made if figure is not None}

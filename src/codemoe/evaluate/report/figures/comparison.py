@@ -84,7 +84,7 @@ def retention(evaluation: Evaluation, required: float | None) -> Figure | None:
         figure = canvas(0.55 + 0.36 * len(kept))
         axes = figure.subplots()
         bounds = [1.0] if required is None else [1.0, required]
-        for y, (language, value) in enumerate(reversed(kept.items())):
+        for y, value in enumerate(reversed(kept.values())):
             missed = required is not None and value.value < required
             colour = theme.bad if missed else theme.accent
             bounds += [value.value, *(value.interval or ())]
@@ -131,7 +131,11 @@ def outcomes(evaluation: Evaluation) -> Figure | None:
     if not counted:
         return None
     present = [s for s in STATUSES if any(found.get(s) for found in counted.values())]
-    rows = [(name, status, found.get(status, 0)) for name, found in counted.items() for status in present]
+    rows = [
+        (name, status, found.get(status, 0))
+        for name, found in counted.items()
+        for status in present
+    ]
 
     def draw(theme: Theme) -> "Canvas":
         from matplotlib.colors import to_hex, to_rgb
@@ -170,8 +174,8 @@ def outcomes(evaluation: Evaluation) -> Figure | None:
         axes.set_xticks([])
         bare(axes)
         figure.legend(
-            loc="outside lower center", ncols=4, handlelength=0.9, handleheight=0.9,
-            handletextpad=0.5, columnspacing=1.2,
+            loc="outside lower center", ncols=len(present) if len(present) <= 5 else 4,
+            handlelength=0.9, handleheight=0.9, handletextpad=0.5, columnspacing=1.2, fontsize=8,
         )  # fmt: skip
         return figure
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 BINS = 25
 _READING = (
-    "Each side is scaled to its own highest bin; ticks mark the means. The last bin holds the "
+    "Each side is scaled to its own highest bin; strokes mark the means. The last bin holds the "
     "perfect answers."
 )
 
@@ -58,12 +58,19 @@ def _mirrored(
     ]
 
     def draw(theme: Theme) -> "Canvas":
-        figure = canvas(0.45 + 0.92 * len(languages))
+        figure = canvas(0.75 + 0.8 * len(languages))
         all_axes = figure.subplots(len(languages), 1, sharex=True, squeeze=False)[:, 0]
         for axes, language in zip(all_axes, languages, strict=True):
             _row(axes, theme, language, above, low[language], high[language])
+        all_axes[0].text(
+            1.03, 1.35, "mean", transform=all_axes[0].get_yaxis_transform(), va="bottom",
+            color=theme.muted, fontsize=8,
+        )  # fmt: skip
         all_axes[-1].tick_params(labelbottom=True)
         all_axes[-1].set_xlabel("CodeBLEU of one answer")
+        for model in (above, BASE):
+            all_axes[0].bar(0, 0, color=theme.of_model(model), label=model_label(model))
+        figure.legend(loc="outside upper center", ncols=2, handlelength=0.9, handleheight=0.9)
         return figure
 
     return Figure(name, title, caption, ("model", "language", "codebleu"), rows, draw)
@@ -75,29 +82,16 @@ def _row(
     edges = np.linspace(0, 1, BINS + 1)
     for values, sign, model in ((high, 1, above), (low, -1, BASE)):
         counts, _ = np.histogram(np.clip(values, 0, 1), edges)
-        heights = sign * counts / counts.max()
         colour = theme.of_model(model)
-        axes.bar(edges[:-1], heights, np.diff(edges), align="edge", color=colour, lw=0)
+        axes.stairs(sign * counts / counts.max(), edges, fill=True, color=colour, lw=0)
         mean = float(np.mean(values))
-        axes.plot([mean, mean], [0, sign * 1.12], color=theme.ink, lw=1.1)
-        left = mean > 0.82
-        axes.annotate(
-            f"{mean:.2f}",
-            (mean, sign * 1.12),
-            (-3 if left else 3, 0),
-            textcoords="offset points",
-            ha="right" if left else "left",
-            va="top" if sign > 0 else "bottom",
-            color=colour,
-            fontweight="bold",
-            fontsize=8.5,
-        )
+        axes.plot([mean, mean], [0, sign * 1.25], color=theme.ink, lw=1)
+        axes.text(
+            1.03, sign * 0.62, f"{mean:.2f}", transform=axes.get_yaxis_transform(), va="center",
+            color=colour, fontweight="bold",
+        )  # fmt: skip
     axes.axhline(0, color=theme.rule, lw=0.8)
-    axes.text(0, 1.05, language_label(language), fontweight="bold", va="top")
-    if axes.get_subplotspec() is not None and axes.get_subplotspec().is_first_row():  # type: ignore[union-attr]
-        axes.text(0, 0.52, model_label(above), color=theme.of_model(above), va="top", fontsize=8)
-        axes.text(0, -0.52, model_label(BASE), color=theme.of_model(BASE), va="bottom", fontsize=8)
-    axes.set_ylim(-1.2, 1.2)
+    axes.set_ylim(-1.3, 1.3)
     axes.set_xlim(-0.005, 1.005)
-    axes.set_yticks([])
+    axes.set_yticks([0], [language_label(language)])
     bare(axes)

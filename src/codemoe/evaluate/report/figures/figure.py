@@ -120,7 +120,8 @@ def png(figure: Figure, theme: Theme) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
-    with matplotlib.rc_context(_settings(theme)):
+    settings: Any = _settings(theme)
+    with matplotlib.rc_context(settings):
         canvas = FigureCanvasAgg(figure.draw(theme))
         canvas.draw()
     image = Image.frombytes("RGBA", canvas.get_width_height(), canvas.buffer_rgba().tobytes())
@@ -202,14 +203,15 @@ def heat_map(
     texts: Sequence[Sequence[str]] | None,
     rows: Sequence[str],
     columns: Sequence[str],
+    gap: float = 1.2,
 ) -> None:
-    """Paint cells of 0 to 1 with a text in each, rows from the top, a hair of paper between."""
+    """Paint cells of 0 to 1 with a text in each, rows from the top, `gap` points between them."""
     from matplotlib.patches import Rectangle
 
     for i, line in enumerate(shares):
         for j, share in enumerate(line):
             colour = shade(theme, share)
-            axes.add_patch(Rectangle((j, i), 1, 1, facecolor=colour, edgecolor=theme.paper, lw=1.2))
+            axes.add_patch(Rectangle((j, i), 1, 1, facecolor=colour, edgecolor=theme.paper, lw=gap))
             if texts is not None:
                 faint = texts[i][j] in ("0", "0 %")
                 axes.text(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from codemoe.evaluate.report.figures.figure import Figure, Theme, bare, canvas, heat_map
 from codemoe.evaluate.report.read import Evaluation
 from codemoe.evaluate.report.summary import MIXTURE
-from codemoe.evaluate.report.words import language_label, model_label
+from codemoe.evaluate.report.words import language_label, model_label, percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -60,7 +60,9 @@ def wrong_language(evaluation: Evaluation) -> Figure:
     names, languages = list(evaluation.models), evaluation.languages
     table = [
         [
-            scores.wrong_language if (scores := evaluation.models[name].languages.get(lang)) else None
+            scores.wrong_language
+            if (scores := evaluation.models[name].languages.get(lang))
+            else None
             for lang in languages
         ]
         for name in names
@@ -118,7 +120,7 @@ def token_load(evaluation: Evaluation) -> Figure | None:
     def draw(theme: Theme) -> "Canvas":
         depth = max(len(layers) for layers in load.values())
         lines = -(-len(load) // 2)
-        cell = max(0.06, min(0.24, 1.6 / depth))
+        cell = max(0.06, min(0.24, 1.3 / depth))
         figure = canvas(lines * (0.55 + cell * depth) + 0.1)
         grid = figure.subplots(lines, 2, squeeze=False)
         for axes in grid.flat[len(load) :]:
@@ -133,6 +135,7 @@ def token_load(evaluation: Evaluation) -> Figure | None:
                 None,
                 [str(i) if i % every == 0 else "" for i in range(len(layers))],
                 [language_label(name) for name in routing.experts],
+                gap=1.2 if depth <= 8 else 0.3,
             )
             axes.tick_params(axis="x", labelsize=6.8 if len(routing.experts) > 3 else 8)
             axes.tick_params(axis="y", labelsize=7.5, labelcolor=theme.muted)
@@ -172,21 +175,23 @@ def gate_accuracy(evaluation: Evaluation) -> Figure | None:
         axes = figure.subplots()
         colour = theme.of_model(TOKEN)
         axes.plot(*zip(*gates, strict=True), "o-", color=colour, lw=1.6, ms=5)
+        worst = min(gates, key=lambda gate: gate[1])
+        side = "left" if worst == gates[0] else "right" if worst == gates[-1] else "center"
         axes.annotate(
-            "token gates", gates[-1], (4, -10), textcoords="offset points", ha="right", va="top",
+            "token gates", worst, (0, -6), textcoords="offset points", ha=side, va="top",
             color=colour, fontweight="bold", fontsize=8.5,
         )  # fmt: skip
         if accuracy is not None:
             own = theme.of_model(MIXTURE)
             axes.axhline(accuracy, color=own, lw=1.6)
             axes.annotate(
-                f"sequence router {100 * accuracy:.1f} %", (gates[0][0], accuracy), (0, -3),
-                textcoords="offset points", va="top", color=own, fontweight="bold", fontsize=8.5,
+                f"sequence router {100 * accuracy:.1f} %", (gates[0][0], accuracy), (0, 4),
+                textcoords="offset points", va="bottom", color=own, fontweight="bold", fontsize=8.5,
             )  # fmt: skip
-        lowest = min(value for _, value in gates)
-        axes.set_ylim(min(0.9, lowest - 0.08), 1.01)
-        axes.yaxis.set_major_formatter(lambda y, _: f"{100 * y:.6g} %")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        low = max(0.0, min(0.9, worst[1] - 0.08))
+        axes.set_ylim(low, 1 + 0.14 * (1 - low))
+        axes.yaxis.set_major_formatter(lambda y, _: f"{100 * y:.6g} %" if y <= 1.001 else "")
+        axes.locator_params(axis="x", integer=True)
         axes.set_xlabel("layer")
         axes.yaxis.grid(True)
         axes.tick_params(labelcolor=theme.muted)
@@ -197,7 +202,7 @@ def gate_accuracy(evaluation: Evaluation) -> Figure | None:
         "gate-accuracy",
         "How often the fitted gates are right",
         f"Cross-validated on training code. A token passes every gate: if their errors were "
-        f"independent, {100 * product:.0f} % of tokens would be routed rightly in all "
+        f"independent, {percent(product)} of tokens would be routed rightly in all "
         f"{len(gates)} layers.",
         ("router", "layer", "accuracy"),
         rows,

@@ -13,15 +13,18 @@ if TYPE_CHECKING:
 def curves(evaluation: Evaluation) -> Figure | None:
     if not evaluation.curves:
         return None
-    rows = [
-        (name, step, loss) for name, curve in evaluation.curves.items() for step, loss in curve
-    ]
+    names = [name for name in evaluation.languages if name in evaluation.curves]
+    names += [name for name in evaluation.curves if name not in names]
+    ordered = {name: evaluation.curves[name] for name in names}
+    rows = [(name, step, loss) for name, curve in ordered.items() for step, loss in curve]
 
     def draw(theme: Theme) -> "Canvas":
-        figure = canvas(2.7)
+        from matplotlib.ticker import LogLocator, NullLocator
+
+        figure = canvas(2.9)
         axes = figure.subplots()
-        losses = [loss for curve in evaluation.curves.values() for _, loss in curve]
-        for i, (name, curve) in enumerate(evaluation.curves.items()):
+        losses = [row[2] for row in rows]
+        for i, (name, curve) in enumerate(ordered.items()):
             steps, values = zip(*curve, strict=True)
             axes.plot(
                 steps, values, lw=1.7, color=theme.series[i % len(theme.series)],
@@ -30,6 +33,8 @@ def curves(evaluation: Evaluation) -> Figure | None:
             )  # fmt: skip
         if min(losses) > 0 and max(losses) > 10 * min(losses):
             axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_minor_locator(NullLocator())
             axes.yaxis.set_major_formatter(lambda y, _: f"{y:g}")
         else:
             axes.set_ylim(0, None)

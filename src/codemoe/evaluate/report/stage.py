@@ -1,0 +1,60 @@
+"""The `report` stage: write `report/`, then hold the mixture to the recipe's thresholds."""
+
+from pathlib import Path
+
+from codemoe.artifacts import is_finished, run_stage
+from codemoe.errors import UserError, WorkError
+from codemoe.evaluate.contenders import SUITE
+from codemoe.recipe import Recipe
+
+
+def run(recipe: Recipe, *, force: bool = False) -> bool:
+    """Make `report/`; raises WorkError, with the report kept, when a threshold is missed."""
+    run_dir = recipe.run_dir
+    inputs = {
+        f"eval/{name}": run_dir / "eval" / name / SUITE
+        for name in recipe.eval.models
+        if is_finished(run_dir / "eval" / name / SUITE)
+    }
+    if not inputs:
+        raise UserError(f"{run_dir} has no finished evaluation to report on", "codemoe eval RECIPE")
+    thresholds = recipe.eval.thresholds.model_dump(mode="json")
+
+    def work(out: Path) -> None:
+        from codemoe.evaluate.report import make_report
+
+        make_report(
+            run_dir, out, thresholds=thresholds, name=recipe.name, command="codemoe run RECIPE"
+        )
+
+    made = run_stage(
+        run_dir / "report",
+        "report",
+        {"name": recipe.name, "thresholds": thresholds},
+        inputs,
+        work,
+        seed=recipe.seed,
+        force=force,
+    )
+    _hold_to(run_dir / "report", thresholds)
+    return made
+
+
+def _hold_to(report_dir: Path, thresholds: dict[str, float | None]) -> None:
+    import json
+
+    from codemoe.evaluate.report import check_thresholds
+
+    summary = json.loads((report_dir / "summary.json").read_text(encoding="utf-8"))
+    missed = [check for check in check_thresholds(summary, thresholds) if not check.passed]
+    if missed:
+        lines = [
+            f"  {check.name}{f' ({check.language})' if check.language else ''}: found "
+            f"{'nothing' if check.found is None else f'{check.found:.4f}'}, "
+            f"required {check.required:.4f}; {check.cause}"
+            for check in missed
+        ]
+        raise WorkError(
+            "the mixture falls below the recipe's thresholds:\n" + "\n".join(lines),
+            f"see {report_dir / 'index.html'}; thresholds are eval.thresholds in the recipe",
+        )
