@@ -1,28 +1,29 @@
 """Stage directories: written under a temporary name, manifest last, renamed into place.
 
-A directory with a manifest is finished; one without is not. `stage(...)` skips a finished stage whose
-config and inputs are the same, stops at one that differs and names the keys, and keeps the temporary
-directory of an interrupted stage so that training resumes from its checkpoints.
+A directory with a manifest is finished; one without is not. `run_stage` skips a finished stage
+whose config and inputs are the same, stops at one that differs and names the keys, and keeps the
+temporary directory of an interrupted stage so that training resumes from its checkpoints.
 """
 
-import errno
 import hashlib
 import json
-import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from codemoe import __version__
-from codemoe.errors import UserError, WorkError
+from codemoe.disk import disk_fault, fsync, fsync_tree
+from codemoe.errors import UserError
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
+CHECKPOINTS = "checkpoints"  # in a stage's folder: for resuming only, dropped when it is finished
+_ATTEMPT = ".attempt"  # in a partial folder: the hash of the settings it was begun with
+Redo = Literal["never", "different", "always"]  # which finished stages are made again
 _PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "datasets", "safetensors")
 
 
@@ -52,11 +53,15 @@ def is_finished(path: Path) -> bool:
 def read_manifest(path: Path) -> dict[str, Any]:
     """The manifest of a finished stage directory."""
     try:
-        return json.loads((path / MANIFEST).read_text())
+        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} is not a finished stage (it has no {MANIFEST})") from None
     except (OSError, ValueError) as error:
-        raise UserError(f"{path / MANIFEST} cannot be read: {error}") from None
+        raise UserError(f"{path / MANIFEST} cannot be read: {error}", f"remove {path}") from None
+    keys = ("kind", "config", "inputs", "outputs")
+    if not isinstance(manifest, dict) or any(key not in manifest for key in keys):
+        raise UserError(f"{path / MANIFEST} lacks one of {', '.join(keys)}", f"remove {path}")
+    return manifest
 
 
 def digest_of(path: Path) -> str:
@@ -66,15 +71,21 @@ def digest_of(path: Path) -> str:
 
 def verify(path: Path) -> None:
     """Raise when a finished stage's files are not the ones its manifest lists."""
-    for name, expected in read_manifest(path)["outputs"].items():
+    manifest = read_manifest(path)
+    redo = f"make it again: codemoe {verb_of(manifest['kind'])} RECIPE --force"
+    for name, expected in manifest["outputs"].items():
         file = path / name
         if not file.is_file():
-            raise UserError(f"{file} is missing but listed in {MANIFEST}", "redo it with --force")
+            raise UserError(f"{file} is missing but listed in {MANIFEST}", redo)
         if sha256_of(file) != expected:
             raise UserError(
-                f"{file} has changed since it was written (SHA-256 differs from {MANIFEST})",
-                "redo the stage with --force",
+                f"{file} has changed since it was written (SHA-256 differs from {MANIFEST})", redo
             )
+
+
+def verb_of(kind: str) -> str:
+    """The command that makes artifacts of a kind."""
+    return {"expert": "experts", "dense": "experts", "merged": "merge"}.get(kind, kind)
 
 
 def versions() -> dict[str, str]:
@@ -87,35 +98,40 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _fsync_tree(path: Path) -> None:
-    """Contents must be on disk before the rename makes them visible."""
-    for item in [*path.rglob("*"), path]:
-        if item.is_file() or item.is_dir():
-            handle = os.open(item, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
-
-
-def _check_same(out: Path, config: dict[str, Any], inputs: dict[str, str]) -> None:
-    """Raise, naming the differing keys, unless the finished stage at `out` is the one asked for."""
+def _differences(out: Path, config: dict[str, Any], inputs: dict[str, str]) -> list[str]:
+    """One line for each key in which the finished stage at `out` is not the one asked for."""
     manifest = read_manifest(out)
-    before = flatten({"config": manifest["config"], "inputs": manifest["inputs"]})
-    now = flatten({"config": config, "inputs": inputs})
+    before, now = flatten(manifest["config"]), flatten(config)
     absent = object()
-    differing = sorted(
-        key for key in before | now if before.get(key, absent) != now.get(key, absent)
-    )
-    if differing:
-        lines = [
-            f"  {key}: made with {before.get(key)!r}, now {now.get(key)!r}"
-            for key in differing[:12]
-        ]
+    lines = [
+        f"{key}: made with {_shown(before, key)}, now {_shown(now, key)}"
+        for key in sorted(before | now)
+        if before.get(key, absent) != now.get(key, absent)
+    ]
+    old = manifest["inputs"]
+    lines += [
+        f"its input {role} has changed since"
+        for role in sorted(old | inputs)
+        if old.get(role) != inputs.get(role)
+    ]
+    if manifest.get("schema_version") != SCHEMA_VERSION:
+        lines.append(f"schema_version: {manifest.get('schema_version')}, now {SCHEMA_VERSION}")
+    return lines
+
+
+def _shown(flat: Mapping[str, Any], key: str) -> str:
+    return json.dumps(flat[key]) if key in flat else "nothing"
+
+
+def _input_digests(out: Path, inputs: Mapping[str, Path]) -> dict[str, str]:
+    missing = {role: path for role, path in inputs.items() if not is_finished(path)}
+    if missing:
+        verb = verb_of(next(iter(missing)).partition("/")[0])
         raise UserError(
-            f"{out} was made with other settings:\n" + "\n".join(lines),
-            "use another `name=`, or --force to redo it and what follows from it",
+            f"{out} is made from {', '.join(map(str, missing.values()))}, not finished yet",
+            f"codemoe {verb} RECIPE first, or every stage: codemoe run RECIPE",
         )
+    return {role: digest_of(path) for role, path in inputs.items()}
 
 
 def run_stage(
@@ -126,110 +142,124 @@ def run_stage(
     work: Callable[[Path], None],
     *,
     seed: int = 0,
-    force: bool = False,
+    redo: Redo = "never",
 ) -> bool:
     """Make the artifact `out` by calling `work(tmp)`; True when it was made, False when skipped.
 
     `config` is all that the result depends on besides `inputs`, finished stage directories by role.
     `work` may find files of an interrupted attempt in `tmp`, if that attempt had the same config.
+    What `work` leaves in `tmp/checkpoints` is kept until the artifact is whole and then dropped.
+
+    Raises UserError for a finished stage with another config, unless `redo` says to make it again;
+    WorkError when the disk is full.
     """
     settings = json.loads(json.dumps(dict(config)))
-    digests = {role: digest_of(path) for role, path in inputs.items()}
-    if is_finished(out) and not force:
-        _check_same(out, settings, digests)
-        return False
-    tmp = out.parent / f".{out.name}.partial"
-    marker = tmp / ".attempt"
-    attempt = config_hash({"config": settings, "inputs": digests, "kind": kind})
+    digests = _input_digests(out, inputs)
+    partial, old = out.parent / f".{out.name}.partial", out.parent / f".{out.name}.old"
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        if tmp.exists() and (not marker.is_file() or marker.read_text() != attempt):
-            shutil.rmtree(tmp)
-        tmp.mkdir(exist_ok=True)
-        marker.write_text(attempt)
-        started = time.monotonic()
-        work(tmp)
-        seconds = time.monotonic() - started
-        marker.unlink()
-        outputs = {
-            str(file.relative_to(tmp)): sha256_of(file)
-            for file in sorted(tmp.rglob("*"))
-            if file.is_file()
-        }
-        manifest = {
-            "kind": kind,
-            "schema_version": SCHEMA_VERSION,
-            "config": settings,
-            "config_hash": config_hash(settings),
-            "inputs": digests,
-            "outputs": outputs,
-            "versions": versions(),
-            "seed": seed,
-            "seconds": round(seconds, 3),
-        }
-        (tmp / MANIFEST).write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
-        _fsync_tree(tmp)
-        if out.exists():
-            # Two renames, so that a kill in between leaves the old one or the new one whole.
-            old = out.parent / f".{out.name}.old"
-            shutil.rmtree(old, ignore_errors=True)
-            out.rename(old)
-            tmp.rename(out)
-            shutil.rmtree(old)
-        else:
-            tmp.rename(out)
-    except OSError as error:
-        raise _disk_error(error, out) from error
+        if old.exists() and not out.exists():
+            old.rename(out)  # killed between the two renames below
+        if is_finished(out) and redo != "always":
+            lines = _differences(out, settings, digests)
+            if not lines:
+                return False
+            if redo == "never":
+                raise UserError(_made_otherwise(out, lines), _REDO)
+        elif out.exists() and not is_finished(out):
+            raise UserError(
+                f"{out} is in the way: it is not codemoe's (it has no {MANIFEST})",
+                "move it elsewhere, or give this run another name: name=other",
+            )
+        _begin(partial, {"kind": kind, "config": settings, "inputs": digests})
+        if not is_finished(partial):
+            for path in inputs.values():
+                verify(path)
+            started = time.monotonic()
+            work(partial)
+            seconds = time.monotonic() - started
+            _write_manifest(partial, kind, settings, digests, seed, seconds)
+        _finish(partial, out, old)
+    except Exception as error:
+        fault = disk_fault(error, out)
+        if fault is None:
+            raise
+        raise fault from error
     return True
 
 
-def _disk_error(error: OSError, out: Path) -> Exception:
-    """Disk and permission faults as one clear message; anything else unchanged."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        free = shutil.disk_usage(existing_parent(out)).free
-        return WorkError(
-            f"no space left while writing {out} ({free / 2**20:.0f} MiB free); what was finished "
-            "before is intact",
-            "free some space and run the same command again: finished stages are skipped",
-        )
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
-        return UserError(f"cannot write {out}: {error.strerror}", "choose another runs_dir=")
-    return error
+_REDO = (
+    "to keep it: give this run another name, name=other; to replace it and what follows from it, "
+    "and nothing else: codemoe run RECIPE --force"
+)
 
 
-def existing_parent(path: Path) -> Path:
-    """The nearest folder above (or at) `path` that exists."""
-    path = path.absolute()
-    while not path.exists():
-        path = path.parent
-    return path
+def _made_otherwise(out: Path, lines: list[str]) -> str:
+    shown = "\n".join(f"  {line}" for line in lines[:12])
+    more = f"\n  and {len(lines) - 12} more" if len(lines) > 12 else ""
+    return f"{out} was made with other settings:\n{shown}{more}"
 
 
-@contextmanager
-def run_lock(run_dir: Path) -> Iterator[None]:
-    """One process per run directory; the kernel drops the lock of a dead one."""
-    import fcntl
+def _begin(partial: Path, attempt: Mapping[str, Any]) -> None:
+    """A partial folder for this attempt: what an interrupted one left, if it was the same."""
+    mark = config_hash(attempt)
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    if partial.exists() and _attempt_in(partial) != mark:
+        shutil.rmtree(partial)
+    if not partial.exists():
+        partial.mkdir()
+        (partial / _ATTEMPT).write_text(mark)
 
+
+def _attempt_in(partial: Path) -> str | None:
+    if is_finished(partial):  # killed before the rename
+        manifest = read_manifest(partial)
+        return config_hash({key: manifest[key] for key in ("kind", "config", "inputs")})
     try:
-        run_dir.mkdir(parents=True, exist_ok=True)
-        handle = (run_dir / ".lock").open("a+")
-    except OSError as error:
-        raise UserError(
-            f"cannot use {run_dir}: {error.strerror}", "choose another runs_dir="
-        ) from None
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            handle.seek(0)
-            owner = handle.read().strip() or "another process"
-            raise UserError(
-                f"{run_dir} is in use by process {owner}",
-                "wait for it, or give this run another name: name=other",
-            ) from None
-        handle.truncate(0)
-        handle.write(str(os.getpid()))
-        handle.flush()
-        yield
-    finally:
-        handle.close()
+        return (partial / _ATTEMPT).read_text()
+    except OSError:
+        return None
+
+
+def _write_manifest(
+    folder: Path,
+    kind: str,
+    config: dict[str, Any],
+    inputs: dict[str, str],
+    seed: int,
+    seconds: float,
+) -> None:
+    names = {str(file.relative_to(folder)): file for file in folder.rglob("*") if file.is_file()}
+    outputs = {
+        name: sha256_of(file)
+        for name, file in sorted(names.items())
+        if name != _ATTEMPT and Path(name).parts[0] != CHECKPOINTS
+    }
+    manifest = {
+        "kind": kind,
+        "schema_version": SCHEMA_VERSION,
+        "config": config,
+        "config_hash": config_hash(config),
+        "inputs": inputs,
+        "outputs": outputs,
+        "versions": versions(),
+        "seed": seed,
+        "seconds": round(seconds, 3),
+    }
+    draft = folder / f".{MANIFEST}"
+    draft.write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    fsync_tree(folder)
+    draft.rename(folder / MANIFEST)
+
+
+def _finish(partial: Path, out: Path, old: Path) -> None:
+    """Drop what only a resumed attempt needs; put the folder in its place."""
+    shutil.rmtree(partial / CHECKPOINTS, ignore_errors=True)
+    (partial / _ATTEMPT).unlink(missing_ok=True)
+    fsync(partial)
+    if out.exists():
+        # Two renames, so that a kill in between leaves the old one or the new one whole.
+        shutil.rmtree(old, ignore_errors=True)
+        out.rename(old)
+    partial.rename(out)
+    fsync(out.parent)
+    shutil.rmtree(old, ignore_errors=True)

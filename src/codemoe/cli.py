@@ -48,14 +48,14 @@ def _quiet_libraries() -> None:
 
 
 def _run(
-    recipe_path: Path, overrides: list[str] | None, names: tuple[str, ...], force: bool
+    recipe_path: Path, overrides: list[str] | None, names: tuple[str, ...], redo: Redo
 ) -> Any:
     from codemoe.pipeline import STAGES, find_stage, run_stages
-    from codemoe.recipe import load_recipe
+    from codemoe.recipe_file import load_recipe
 
     recipe = load_recipe(recipe_path, overrides)
     _quiet_libraries()
-    run_stages(recipe, tuple(find_stage(name) for name in names) or STAGES, force=force)
+    run_stages(recipe, tuple(find_stage(name) for name in names) or STAGES, redo)
     return recipe
 
 
@@ -70,7 +70,7 @@ def demo(
     from codemoe.terminal import show_result
 
     path = recipe_path(fast)
-    recipe = _run(path, [f"runs_dir={json.dumps(out)}"], (), force)
+    recipe = _run(path, [f"runs_dir={json.dumps(out)}"], (), "different" if force else "never")
     show_result(recipe)
 
 
@@ -82,7 +82,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Every stage of a recipe. Stopped at any point, the same command goes on where it was."""
-    done = _run(recipe, overrides, (), force)
+    done = _run(recipe, overrides, (), "different" if force else "never")
     summary = done.run_dir / "report" / "summary.json"
     if as_json:
         _print_json(json.loads(summary.read_text()))
@@ -94,7 +94,7 @@ def run(
 
 def _stage_command(name: str, summary: str) -> None:
     def command(recipe: RecipeArg, overrides: OverridesArg = None, force: Force = False) -> None:
-        _run(recipe, overrides, (name,), force)
+        _run(recipe, overrides, (name,), "always" if force else "never")
 
     command.__doc__ = f"Stage `{name}`: {summary}."
     app.command(name)(command)

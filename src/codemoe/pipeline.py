@@ -5,23 +5,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 
-from codemoe.artifacts import run_lock
+from codemoe.artifacts import Redo
 from codemoe.errors import UserError
+from codemoe.lock import run_lock
 from codemoe.progress import say
 from codemoe.recipe import Recipe
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One verb of the command line: where its `run(recipe, force=...) -> made` lives."""
+    """One verb of the command line: where its `run(recipe, redo=...) -> made` lives."""
 
     name: str
     module: str
     summary: str
 
-    def run(self, recipe: Recipe, force: bool) -> bool:
+    def run(self, recipe: Recipe, redo: Redo) -> bool:
         work: Callable[..., bool] = import_module(self.module).run
-        return work(recipe, force=force)
+        return work(recipe, redo=redo)
 
 
 STAGES = (
@@ -45,11 +46,11 @@ def find_stage(name: str) -> Stage:
     raise UserError(f"no stage named {name!r}; stages: {', '.join(s.name for s in STAGES)}")
 
 
-def run_stages(recipe: Recipe, stages: tuple[Stage, ...] = STAGES, *, force: bool = False) -> None:
+def run_stages(recipe: Recipe, stages: tuple[Stage, ...] = STAGES, redo: Redo = "never") -> None:
     """Run stages in order; finished ones with the same settings are skipped."""
     with run_lock(recipe.run_dir):
         for stage in stages:
             started = time.monotonic()
-            made = stage.run(recipe, force)
+            made = stage.run(recipe, redo)
             spent = time.monotonic() - started
             say(f"{stage.name}: {f'done in {spent:.1f} s' if made else 'finished before, skipped'}")

@@ -1,27 +1,29 @@
-"""The one config of a run: a YAML file, checked whole before anything happens.
+"""The one config of a run, as a tree of sections, checked whole before anything happens.
 
-`load_recipe(path, overrides)` applies defaults <- YAML <- `key=value`, refuses unknown keys and
-reports every error at once. A stage's manifest stores its own section, so a section holds exactly
-what its stage depends on.
+Each stage's manifest stores its own section, so a section holds exactly what its stage depends on.
+`recipe_file.load_recipe` reads one from YAML.
 """
 
+import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from codemoe.errors import UserError
-from codemoe.languages import find_language, get_language
+from codemoe.languages import LANGUAGES, find_language
 
 PositiveInt = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # names become folders
+DENSE = "dense-all"  # the dense baseline's place among the experts
 
 
 class Config(BaseModel):
     """Frozen, unknown keys refused, defaults checked too."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
+    )
 
 
 class Source(Config):
@@ -64,6 +66,12 @@ class DataConfig(Config):
         if not value:
             raise ValueError("name at least one source")
         return value
+
+    @model_validator(mode="after")
+    def _rows_left_to_train(self) -> "DataConfig":
+        if self.valid_fraction + self.test_fraction >= 1:
+            raise ValueError("valid_fraction and test_fraction leave nothing to train on")
+        return self
 
 
 class ScratchConfig(Config):
@@ -118,7 +126,7 @@ class ExpertFilter(Config):
     @field_validator("languages")
     @classmethod
     def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(_language_name(name) for name in value)
+        return _language_names(value)
 
 
 class LoraConfig(Config):
@@ -129,7 +137,7 @@ class LoraConfig(Config):
 
 
 class TrainConfig(Config):
-    """Supervised fine-tuning of one adapter; the dense baseline multiplies `steps` by the experts."""
+    """Supervised fine-tuning of one adapter; the dense baseline has all experts' steps added up."""
 
     steps: PositiveInt = 300
     batch_size: PositiveInt = 16
@@ -152,6 +160,16 @@ class ExpertsConfig(Config):
     activation: Literal["all", "completion", "both"] = "both"
     train: TrainConfig = TrainConfig()
     dense_baseline: bool = True  # one adapter on all languages: the experts' ranks and steps added
+
+    @field_validator("define")
+    @classmethod
+    def _usable_names(cls, value: dict[str, ExpertFilter]) -> dict[str, ExpertFilter]:
+        for name in value:
+            if not re.match(NAME, name):
+                raise ValueError(f"{name!r} is no expert name; use letters, digits, . _ -")
+            if name == DENSE:
+                raise ValueError(f"{DENSE!r} is the dense baseline's name; choose another")
+        return value
 
 
 class MergeConfig(Config):
@@ -215,9 +233,9 @@ class EvalConfig(Config):
 
 
 class Recipe(Config):
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: Annotated[str, Field(pattern=NAME)]
     languages: tuple[str, ...] = ("python", "java", "javascript", "cpp")
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     runs_dir: str = "runs"
     data: DataConfig = DataConfig()
     base: BaseConfig
@@ -230,7 +248,7 @@ class Recipe(Config):
     @field_validator("languages")
     @classmethod
     def _languages(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        names = tuple(_language_name(name) for name in value)
+        names = _language_names(value)
         if not names:
             raise ValueError("name at least one language")
         twice = sorted({name for name in names if names.count(name) > 1})
@@ -274,95 +292,10 @@ class Recipe(Config):
         return chosen
 
 
-def _language_name(name: str) -> str:
-    row = find_language(name)
-    if row is None:
-        try:
-            get_language(name)
-        except UserError as error:
-            raise ValueError(error.what) from None
-    assert row is not None
-    return row.name
-
-
-def parse_override(text: str) -> tuple[list[str], Any]:
-    """`experts.train.steps=50` -> (["experts", "train", "steps"], 50); values are YAML."""
-    key, separator, value = text.partition("=")
-    if not separator or not key or any(not part for part in key.split(".")):
-        raise UserError(
-            f"cannot read the override {text!r}", "write key=value, such as experts.train.steps=50"
-        )
-    try:
-        return key.split("."), yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise UserError(f"the value of {text!r} is not YAML: {error}") from error
-
-
-def apply_override(tree: Any, path: list[str], value: Any) -> Any:
-    """A copy of `tree` with `value` at `path`; numbers in the path index into lists."""
-    if not path:
-        return value
-    head, rest = path[0], path[1:]
-    if isinstance(tree, list) and head.isdigit():
-        if int(head) >= len(tree):
-            raise UserError(f"override index {head} is outside a list of {len(tree)}")
-        return [apply_override(v, rest, value) if i == int(head) else v for i, v in enumerate(tree)]
-    inner = tree if isinstance(tree, dict) else {}
-    return {**inner, head: apply_override(inner.get(head), rest, value)}
-
-
-def _readable(error: ValidationError, where: str) -> str:
-    lines = []
-    for item in error.errors():
-        key = ".".join(str(part) for part in item["loc"]) or "(top level)"
-        message = item["msg"].removeprefix("Value error, ")
-        if item["type"] == "extra_forbidden":
-            message = "unknown key"
-        elif item["type"] == "missing":
-            message = "this key is required"
-        else:
-            given = repr(item.get("input"))
-            message += f" (found {given})" if len(given) <= 60 else ""
-        lines.append(f"  {key}: {message}")
-    return f"{len(lines)} error(s) in {where}:\n" + "\n".join(lines)
-
-
-def make_recipe(tree: Any, where: str = "the recipe") -> Recipe:
-    if not isinstance(tree, dict):
-        raise UserError(
-            f"{where} holds {type(tree).__name__}, not keys and values",
-            "see recipes/demo.yaml for a complete example",
-        )
-    try:
-        return Recipe.model_validate(tree)
-    except ValidationError as error:
-        raise UserError(
-            _readable(error, where), "compare with recipes/demo.yaml and docs/recipe.md"
-        ) from None
-
-
-def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
-    """Read a recipe file and apply `key=value` overrides; every error is a UserError."""
-    if path.is_dir():
-        raise UserError(f"{path} is a folder; a recipe is a YAML file")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        near = sorted(p.name for p in path.parent.glob("*.y*ml")) if path.parent.is_dir() else []
-        listed = f"; {path.parent}/ has {', '.join(near)}" if near else ""
-        raise UserError(
-            f"no recipe at {path}{listed}", "codemoe run recipes/demo.yaml, or codemoe demo"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read the recipe {path}: {error}") from None
-    try:
-        tree = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "not YAML"
-        raise UserError(f"{path}{line}: {problem}", "mend the YAML there") from None
-    for override in overrides or []:
-        keys, value = parse_override(override)
-        tree = apply_override(tree, keys, value)
-    return make_recipe(tree, str(path))
+def _language_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Canonical names; one message for all that are unknown."""
+    rows = {name: find_language(name) for name in names}
+    unknown = ", ".join(repr(name) for name, row in rows.items() if row is None)
+    if unknown:
+        raise ValueError(f"unknown language {unknown}; known: {', '.join(LANGUAGES)}")
+    return tuple(row.name for name in names if (row := rows[name]))

@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from codemoe.artifacts import run_stage, sha256_of
+from codemoe.artifacts import Redo, run_stage, sha256_of
 from codemoe.data.build import Dataset, build_dataset, write_dataset
 from codemoe.data.corpus.build import CorpusItem
 from codemoe.data.corpus.rows import SOURCE, corpus_items, corpus_rows, suite_row
@@ -24,7 +24,7 @@ from codemoe.recipe import DataConfig, Recipe, Source
 SPLITS = ("train", "valid", "test")
 
 
-def run(recipe: Recipe, *, force: bool = False) -> bool:
+def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
     """Make `data/`; True when it was made, False when it was there already."""
     config = {
         "data": recipe.data.model_dump(mode="json"),
@@ -39,7 +39,7 @@ def run(recipe: Recipe, *, force: bool = False) -> bool:
         {},
         lambda out: _build(recipe, out),
         seed=recipe.seed,
-        force=force,
+        redo=redo,
     )
 
 

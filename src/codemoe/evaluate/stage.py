@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from codemoe.artifacts import is_finished, run_stage
+from codemoe.artifacts import Redo, is_finished, run_stage
 from codemoe.data.rows import Row
 from codemoe.data.stage import read_split, read_suite
 from codemoe.errors import UserError
@@ -15,7 +15,7 @@ from codemoe.progress import say
 from codemoe.recipe import Recipe
 
 
-def run(recipe: Recipe, *, force: bool = False) -> bool:
+def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
     """Make `eval/<model>/test/` for each model of the recipe; True when any was made."""
     made = False
     for name in recipe.eval.models:
@@ -42,7 +42,7 @@ def run(recipe: Recipe, *, force: bool = False) -> bool:
             one.inputs,
             work,
             seed=recipe.seed,
-            force=force,
+            redo=redo,
         )
     return made
 

@@ -4,11 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from codemoe.artifacts import run_stage
+from codemoe.artifacts import Redo, run_stage
 from codemoe.recipe import Recipe
 
 
-def run(recipe: Recipe, *, force: bool = False) -> bool:
+def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
     """Make `merged/<method>/`; True when any was made."""
     run_dir = recipe.run_dir
     experts = list(recipe.expert_filters)
@@ -36,6 +36,6 @@ def run(recipe: Recipe, *, force: bool = False) -> bool:
             {"base": run_dir / "base"} | {f"experts/{e}": run_dir / "experts" / e for e in experts},
             work,
             seed=recipe.seed,
-            force=force,
+            redo=redo,
         )
     return made

@@ -5,11 +5,11 @@ import os
 import shutil
 from pathlib import Path
 
-from codemoe.artifacts import run_stage
+from codemoe.artifacts import Redo, run_stage
 from codemoe.recipe import Recipe
 
 
-def run(recipe: Recipe, *, force: bool = False) -> bool:
+def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
     """Make `moe/`; True when it was made, False when it was there already."""
     run_dir = recipe.run_dir
     experts = list(recipe.expert_filters)
@@ -25,7 +25,7 @@ def run(recipe: Recipe, *, force: bool = False) -> bool:
         {"base": run_dir / "base"} | {f"experts/{e}": run_dir / "experts" / e for e in experts},
         lambda out: _assemble(recipe, out),
         seed=recipe.seed,
-        force=force,
+        redo=redo,
     )
 
 

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from codemoe.artifacts import run_stage
+from codemoe.artifacts import Redo, run_stage
 from codemoe.data.stage import read_split
 from codemoe.models.load import BaseReference, load_tokenizer, resolve, write_reference
 from codemoe.recipe import Recipe
 
 
-def run(recipe: Recipe, *, force: bool = False) -> bool:
+def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
     """Make `base/`; True when it was made, False when it was there already."""
     base = recipe.base
     data_dir = recipe.run_dir / "data"
@@ -33,7 +33,7 @@ def run(recipe: Recipe, *, force: bool = False) -> bool:
         {"data": data_dir} if base.from_scratch is not None else {},
         work,
         seed=recipe.seed,
-        force=force,
+        redo=redo,
     )
 
 

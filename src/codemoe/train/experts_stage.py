@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from codemoe.artifacts import run_stage
+from codemoe.artifacts import Redo, run_stage
 from codemoe.data.rows import Row
 from codemoe.data.stage import read_split
 from codemoe.errors import UserError
@@ -13,7 +13,7 @@ from codemoe.recipe import ExpertFilter, LoraConfig, Recipe, TrainConfig
 DENSE = "dense-all"
 
 
-def run(recipe: Recipe, *, force: bool = False) -> bool:
+def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
     """Make `experts/<name>/` for each expert, then `experts/dense-all/`; True when any was made."""
     made = False
     filters = recipe.expert_filters
@@ -21,11 +21,11 @@ def run(recipe: Recipe, *, force: bool = False) -> bool:
         raise UserError(f"{DENSE!r} is the dense baseline's name", "give the expert another name")
     for name, filter_ in filters.items():
         made |= _train(
-            recipe, name, "expert", [filter_], recipe.experts.lora, recipe.experts.train, force
+            recipe, name, "expert", [filter_], recipe.experts.lora, recipe.experts.train, redo
         )
     if recipe.experts.dense_baseline:
         lora, train = dense_budget(recipe.experts.lora, recipe.experts.train, len(filters))
-        made |= _train(recipe, DENSE, "dense", list(filters.values()), lora, train, force)
+        made |= _train(recipe, DENSE, "dense", list(filters.values()), lora, train, redo)
     return made
 
 
@@ -58,7 +58,7 @@ def _train(
     filters: Sequence[ExpertFilter],
     lora: LoraConfig,
     train: TrainConfig,
-    force: bool,
+    redo: Redo,
 ) -> bool:
     run_dir = recipe.run_dir
     # The dense model has no router to wait for: it acts on all tokens.
@@ -100,5 +100,5 @@ def _train(
         {"data": run_dir / "data", "base": run_dir / "base"},
         work,
         seed=recipe.seed,
-        force=force,
+        redo=redo,
     )

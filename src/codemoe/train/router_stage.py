@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from codemoe.artifacts import run_stage
+from codemoe.artifacts import Redo, run_stage
 from codemoe.data.rows import Row
 from codemoe.data.stage import read_split
 from codemoe.errors import UserError
@@ -15,7 +15,7 @@ from codemoe.recipe import Recipe
 METRICS = "routing_metrics.json"
 
 
-def run(recipe: Recipe, *, force: bool = False) -> bool:
+def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
     """Make `router/`; True when it was made, False when it was there already."""
     run_dir = recipe.run_dir
     return run_stage(
@@ -25,7 +25,7 @@ def run(recipe: Recipe, *, force: bool = False) -> bool:
         {"moe": run_dir / "moe", "data": run_dir / "data"},
         lambda out: _fit(recipe, out),
         seed=recipe.seed,
-        force=force,
+        redo=redo,
     )
 
 

@@ -12,8 +12,9 @@ from codemoe.evaluate.report.figures import DARK, LIGHT, all_figures, csv_text, 
 from codemoe.evaluate.report.page import render_page
 from codemoe.evaluate.report.read import Evaluation, read_evaluation
 from codemoe.evaluate.report.summary import build_summary
-from codemoe.evaluate.report.tables import all_tables, markdown
-from codemoe.evaluate.report.words import headline, lead
+from codemoe.evaluate.report.table import markdown
+from codemoe.evaluate.report.tables import all_tables
+from codemoe.evaluate.report.words import enabling, headline, lead
 
 
 def make_report(
@@ -60,9 +61,13 @@ def _notes(evaluation: Evaluation, command: str) -> list[str]:
         " ".join(lead(evaluation)),
         f"Made by `{command}`. Brackets: bootstrap 95 % intervals.",
     ]
-    sandbox = evaluation.sandbox
-    if all(model.total.pass_at_1 is None for model in evaluation.models.values()) and sandbox.fix:
-        notes.append(f"pass@1 was not run ({sandbox.reason}). To enable it: `{sandbox.fix}`.")
+    if all(model.total.pass_at_1 is None for model in evaluation.models.values()):
+        sandbox = evaluation.sandbox
+        why = f" ({sandbox.reason})" if sandbox.reason else ""
+        commands = "; ".join(f"`{line}`" for line in enabling(sandbox.fix))
+        notes.append(
+            f"pass@1 was not run{why}." + (f" To enable it: {commands}" if commands else "")
+        )
     return notes
 
 

@@ -13,11 +13,12 @@ from codemoe.evaluate.report.compare import share_interval
 from codemoe.evaluate.report.figures import Figure
 from codemoe.evaluate.report.read import Evaluation
 from codemoe.evaluate.report.samples import RULE, sample_answers
-from codemoe.evaluate.report.summary import ALL, BASE, MIXTURE
-from codemoe.evaluate.report.tables import Table
+from codemoe.evaluate.report.summary import ALL, BASE, MIXTURE, main_model
+from codemoe.evaluate.report.table import Table
 from codemoe.evaluate.report.words import (
     DASH,
     NOT_RUN,
+    enabling,
     headline,
     interval,
     language_label,
@@ -109,6 +110,7 @@ def render_page(
         images={key: tuple(_data_uri(data) for data in pair) for key, pair in images.items()},
         not_run=_not_run(evaluation),
         sandbox=evaluation.sandbox,
+        enabling=enabling(evaluation.sandbox.fix),
         routing=_routing_words(evaluation),
         samples_from=model_label(shown_from) if shown_from else None,
         samples=samples,
@@ -124,9 +126,9 @@ def render_page(
 
 def tiles(evaluation: Evaluation, summary: Mapping[str, Any]) -> list[Tile]:
     """The numbers at the top: the mixture's if there is one, with intervals."""
-    name = MIXTURE if MIXTURE in evaluation.models else next(reversed(evaluation.models))
-    total = evaluation.models[name].total
-    base = evaluation.models.get(BASE) if name != BASE else None
+    main = main_model(evaluation)
+    total = main.total
+    base = evaluation.models.get(BASE) if main.name != BASE else None
     before = base.total if base else None
     wrong = share_interval(total.wrong_language, total.n)
     intervals = summary["intervals"]

@@ -169,16 +169,34 @@ def _model(name: str, path: Path) -> ModelResult:
     }
     total = languages.pop("all")
     routing = metrics.get("routing")
+    if routing:
+        routing = _checked_routing(_record(RoutingResult, routing, path, "routing"), path)
     return ModelResult(
         name=name,
         languages=languages,
         total=total,
         scores={language: list(values) for language, values in metrics.get("scores", {}).items()},
-        routing=_record(RoutingResult, routing, path, "routing") if routing else None,
+        routing=routing or None,
         cost=_record(Cost, metrics.get("cost") or {}, path, "cost"),
         sandbox=_record(Sandbox, metrics.get("sandbox") or {}, path, "sandbox"),
         answers={answer.id: answer for answer in _answers(path.with_name("results.jsonl"))},
     )
+
+
+def _checked_routing(routing: RoutingResult, path: Path) -> RoutingResult:
+    """Rows and columns that do not fit their names would put numbers under wrong headings."""
+    columns = len(routing.experts)
+    confusion = routing.confusion or ()
+    layers = [layer for value in (routing.load or {}).values() for layer in value or ()]
+    if (confusion and len(confusion) != len(routing.languages)) or any(
+        len(row) != columns for row in [*confusion, *layers]
+    ):
+        raise UserError(
+            f"{path}: `routing` has {columns} experts and {len(routing.languages)} languages, but "
+            "confusion or load have other sizes",
+            REDO,
+        )
+    return routing
 
 
 def _record(cls: type[T], values: Any, path: Path, where: str) -> T:

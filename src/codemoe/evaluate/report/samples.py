@@ -6,10 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from codemoe.evaluate.report.read import Answer, Evaluation
-from codemoe.evaluate.report.summary import BASE, EXPERT, MIXTURE
+from codemoe.evaluate.report.summary import BASE, main_model
 from codemoe.languages import find_language
 
-SHOWN_FROM = (MIXTURE, "moe-token", EXPERT, BASE)
 MAX_LINES = 120
 RULE = (
     "Chosen by rule, not by hand: in each language the answer with the lowest CodeBLEU, the middle "
@@ -47,12 +46,9 @@ class Sample:
 
 def sample_answers(evaluation: Evaluation) -> tuple[str | None, list[Sample]]:
     """The model whose answers are shown, and its samples, language by language."""
-    name = next(
-        (n for n in SHOWN_FROM if n in evaluation.models and evaluation.models[n].answers), None
-    )
-    if name is None:
+    model, base = main_model(evaluation), evaluation.models.get(BASE)
+    if not model.answers:
         return None, []
-    model, base = evaluation.models[name], evaluation.models.get(BASE)
     samples = []
     for language in model.languages:
         answers = [a for a in model.answers.values() if a.language == language]
@@ -61,7 +57,7 @@ def sample_answers(evaluation: Evaluation) -> tuple[str | None, list[Sample]]:
             reference, prediction = side_by_side(answer.reference, answer.prediction, language)
             plain = code_lines(other.prediction, language) if other else ()
             samples.append(Sample(rank, answer, reference, prediction, other, plain))
-    return name, samples
+    return model.name, samples
 
 
 def choose(answers: Sequence[Answer]) -> list[tuple[str, Answer]]:

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from codemoe.artifacts import is_finished, run_stage
+from codemoe.artifacts import Redo, is_finished, run_stage
 from codemoe.errors import UserError, WorkError
 from codemoe.evaluate.contenders import SUITE
 from codemoe.recipe import Recipe
 
 
-def run(recipe: Recipe, *, force: bool = False) -> bool:
+def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
     """Make `report/`; raises WorkError, with the report kept, when a threshold is missed."""
     run_dir = recipe.run_dir
     inputs = {
@@ -34,7 +34,7 @@ def run(recipe: Recipe, *, force: bool = False) -> bool:
         inputs,
         work,
         seed=recipe.seed,
-        force=force,
+        redo=redo,
     )
     _hold_to(run_dir / "report", thresholds)
     return made

@@ -3,13 +3,20 @@
 from typing import Any
 
 from codemoe.evaluate.report.compare import Ratio, ratio
-from codemoe.evaluate.report.read import Evaluation, Interval, Scores
+from codemoe.evaluate.report.read import Evaluation, Interval, ModelResult, Scores
 
 MIXTURE = "moe-sequence"
 ORACLE = "moe-oracle"
 EXPERT = "expert"
 BASE = "base"
 ALL = "all"
+_LEADING = (MIXTURE, "moe-token", EXPERT, BASE)
+
+
+def main_model(evaluation: Evaluation) -> ModelResult:
+    """The model that the report is about: the mixture, or the nearest thing that was evaluated."""
+    models = evaluation.models
+    return models[next((name for name in _LEADING if name in models), next(iter(models)))]
 
 
 def ratios(evaluation: Evaluation, above: str, below: str) -> dict[str, Ratio]:

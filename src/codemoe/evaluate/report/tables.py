@@ -1,11 +1,9 @@
-"""The report's tables as records, written once and rendered as HTML and as Markdown."""
-
-from collections.abc import Iterable
-from dataclasses import dataclass
+"""What stands in the report's tables."""
 
 from codemoe.evaluate.report.compare import Ratio, difference, over_languages, share_interval
 from codemoe.evaluate.report.read import Evaluation, Interval, Scores, Stage
 from codemoe.evaluate.report.summary import ALL, BASE, EXPERT, MIXTURE, ORACLE, ratios
+from codemoe.evaluate.report.table import Cell, Table
 from codemoe.evaluate.report.words import (
     DASH,
     NOT_RUN,
@@ -19,28 +17,6 @@ from codemoe.evaluate.report.words import (
     standing,
     times,
 )
-
-
-@dataclass(frozen=True)
-class Cell:
-    """What stands in a cell; `note` is set smaller beside it (an interval), `strong` stands out."""
-
-    text: str
-    note: str = ""
-    strong: bool = False
-    muted: bool = False
-
-
-@dataclass(frozen=True)
-class Table:
-    """`rows` hold one cell per column, the first names the row; `foot` explains what is below."""
-
-    name: str
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    foot: str = ""
-    marked: str = ""  # the first cell of the row to emphasise
 
 
 def all_tables(evaluation: Evaluation) -> dict[str, Table]:
@@ -338,32 +314,6 @@ def stages(evaluation: Evaluation) -> Table | None:
     seeds = sorted({stage.seed for stage in evaluation.stages if stage.seed is not None})
     seed = f"Seed: {', '.join(map(str, seeds))}." if seeds else ""
     return Table("stages", "Time per stage", ("Stage", "Time", "Share"), tuple(rows), seed, "Total")
-
-
-def markdown(tables: Iterable[Table], title: str, notes: Iterable[str]) -> str:
-    """tables.md: the title, the notes as paragraphs, then every table with its explanation."""
-    parts = [f"# {title}", *notes]
-    for table in tables:
-        lines = [
-            f"## {table.title}",
-            "",
-            "| " + " | ".join(_escaped(column) for column in table.columns) + " |",
-            "|" + "|".join([":--", *["--:"] * (len(table.columns) - 1)]) + "|",
-            *("| " + " | ".join(_markdown_cell(cell) for cell in row) + " |" for row in table.rows),
-        ]
-        if table.foot:
-            lines += ["", table.foot]
-        parts.append("\n".join(lines))
-    return "\n\n".join(parts) + "\n"
-
-
-def _markdown_cell(cell: Cell) -> str:
-    text = f"**{_escaped(cell.text)}**" if cell.strong else _escaped(cell.text)
-    return f"{text} ({_escaped(cell.note)})" if cell.note else text
-
-
-def _escaped(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def _model(name: str) -> Cell:

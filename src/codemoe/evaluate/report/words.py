@@ -5,7 +5,7 @@ from typing import Any
 
 from codemoe.evaluate.report.compare import Ratio, difference
 from codemoe.evaluate.report.read import Evaluation, Interval, ModelResult
-from codemoe.evaluate.report.summary import ALL, BASE, EXPERT, MIXTURE, ratios
+from codemoe.evaluate.report.summary import ALL, BASE, EXPERT, MIXTURE, main_model, ratios
 from codemoe.languages import LANGUAGES
 
 DASH = "\N{EN DASH}"
@@ -93,10 +93,15 @@ def headline(evaluation: Evaluation) -> str:
     retention = ratios(evaluation, MIXTURE, EXPERT).get(ALL)
     gain = ratios(evaluation, MIXTURE, BASE).get(ALL)
     if MIXTURE not in evaluation.models:
+        missing = "No mixture was evaluated"
+        if any(name.startswith("moe-") for name in evaluation.models):
+            missing = "The mixture was not evaluated with sequence routing"
         expert = ratios(evaluation, EXPERT, BASE).get(ALL)
-        if expert is None:
-            return "No mixture was evaluated"
-        return f"No mixture was evaluated; the experts score {times(expert.value)} their base"
+        return (
+            missing
+            if expert is None
+            else f"{missing}; its experts {_beats(expert, plural=True)[0]}"
+        )
     if retention is None and gain is None:
         return "The mixture was evaluated, but nothing to compare it with"
     keeps = _keeps(retention)
@@ -123,21 +128,25 @@ def _keeps(retention: Ratio | None) -> str:
     return f"keeps {only}{percent(retention.value)} of {owner}"
 
 
-def _beats(gain: Ratio | None) -> tuple[str, bool]:
+def _beats(gain: Ratio | None, plural: bool = False) -> tuple[str, bool]:
+    """The comparison with the base in words, and whether it is good news."""
     if gain is None:
         return "", True
     low, high = gain.interval or (gain.value, gain.value)
+    beats, scores, are, its = (
+        ("beat", "score", "are", "their") if plural else ("beats", "scores", "is", "its")
+    )
     if low > 1:
-        return f"beats the base {times(gain.value)}", True
+        return f"{beats} the base {times(gain.value)}", True
     if high < 1:
-        return f"scores below its base ({times(gain.value)})", False
-    return f"is not shown to beat its base ({times(gain.value)})", False
+        return f"{scores} below {its} base ({times(gain.value)})", False
+    return f"{are} not shown to beat {its} base ({times(gain.value)})", False
 
 
 def lead(evaluation: Evaluation) -> list[str]:
     """Two to five sentences under the headline: numbers, floor, rivals, what was not run."""
     sentences = []
-    main = evaluation.models.get(MIXTURE) or next(reversed(evaluation.models.values()))
+    main = main_model(evaluation)
     languages = [language_label(name) for name in main.languages]
     tasks = f"{main.total.n:,} held-out tasks in {_listed(languages)}"
     compared = []
@@ -147,7 +156,12 @@ def lead(evaluation: Evaluation) -> list[str]:
             fewer = "" if model.total.n == main.total.n else f" on their {model.total.n:,} tasks"
             compared.append(f"{label} {_with_interval(model)}{fewer}")
     versus = f", {_listed(compared)}" if compared else ""
-    named = {MIXTURE: "the mixture", EXPERT: "each language's own expert", BASE: "the base"}
+    named = {
+        MIXTURE: "the mixture",
+        "moe-token": "the mixture with token routing",
+        EXPERT: "each language's own expert",
+        BASE: "the base",
+    }
     who = named.get(main.name, main.name)
     sentences.append(f"On {tasks}, {who} scores CodeBLEU {_with_interval(main)}{versus}.")
     floor = main.total.floor
@@ -213,6 +227,15 @@ def standing(pair: Interval) -> str:
 
 def _listed(items: list[str]) -> str:
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def enabling(fix: str) -> list[str]:
+    """The commands that get pass@1 measured; `fix` is one, or a recipe override (key=value)."""
+    if not fix:
+        return []
+    if "=" in fix and " " not in fix:
+        return [f"codemoe eval RECIPE {fix} --force"]
+    return [fix, "codemoe eval RECIPE --force"]
 
 
 def versions_of(evaluation: Evaluation) -> Mapping[str, str]:

@@ -1,0 +1,176 @@
+"""Generation: batched = one by one, the marker's activation, routing in the base's own prefill."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from codemoe.data.prompt import encode_prompt
+from codemoe.errors import UserError
+from codemoe.models.generate import Route, generate_batch, route_prompts
+from codemoe.models.load import (
+    BaseReference,
+    CodeModel,
+    SequenceRouter,
+    attach_experts,
+    load_base,
+)
+from codemoe.models.sampling import Sampling, choose
+from codemoe.routing.routers import LinearRouter
+from tests.models.tiny import random_adapter, save_checkpoint, tiny_model
+
+TEXTS = ["add two numbers", "a", "the sum of the squares of all the even numbers in a long list"]
+
+
+@pytest.fixture(scope="module")
+def moe(tmp_path_factory: pytest.TempPathFactory) -> CodeModel:
+    folder = tmp_path_factory.mktemp("moe")
+    base = save_checkpoint(tiny_model("mistral"), folder / "base")
+    adapters = {n: random_adapter(base, folder / n, "mlp", 3, i) for i, n in enumerate("ab")}
+    model = attach_experts(
+        load_base(BaseReference(str(base))), adapters, "completion", {"python": "a", "java": "b"}
+    )
+    generator = torch.Generator().manual_seed(0)
+    router = LinearRouter(torch.randn(2, 32, generator=generator), torch.zeros(2))
+    gates = tuple(LinearRouter(torch.randn(2, 32, generator=generator)) for _ in range(2))
+    assert model.mixture is not None
+    return replace(
+        model,
+        mixture=replace(
+            model.mixture, sequence_router=SequenceRouter(1, router), token_routers=gates
+        ),
+    )
+
+
+def _prompts(moe: CodeModel) -> list:
+    return [encode_prompt(moe.tokenizer, text, "python") for text in TEXTS]
+
+
+ROUTES = {
+    "dense": Route("none"),
+    "sequence, from the marker on": Route("sequence"),
+    "sequence, all tokens": Route("sequence", activation="all"),
+    "named": Route("named", ("b", "a", "b")),
+    "named, all tokens": Route("named", ("b", "a", "b"), "all"),
+    "token": Route("token"),
+    "token, all tokens": Route("token", activation="all"),
+}
+
+
+@pytest.mark.parametrize("name", ROUTES)
+def test_a_batch_answers_as_one_by_one(moe: CodeModel, name: str) -> None:
+    prompts, route = _prompts(moe), ROUTES[name]
+    together = generate_batch(moe, prompts, route, max_new_tokens=12)
+    for i, prompt in enumerate(prompts):
+        own = replace(route, experts=route.experts[i : i + 1])
+        alone = generate_batch(moe, [prompt], own, max_new_tokens=12)[0]
+        assert alone.token_ids == together[i].token_ids
+        assert alone.choice is None or alone.choice.expert == together[i].choice.expert
+
+
+@pytest.mark.parametrize(("activation", "expert"), [("completion", 1), ("all", 0)])
+def test_cached_generation_is_the_full_forward(
+    moe: CodeModel, activation: str, expert: int
+) -> None:
+    """Greedy tokens with the cache = argmax of one uncached forward with the same gates."""
+    prompt = _prompts(moe)[0]
+    assert moe.mixture is not None
+    name = moe.mixture.experts[expert]
+    route = Route("named", (name,), activation)
+    answer = generate_batch(moe, [prompt], route, max_new_tokens=8)[0]
+    ids = list(prompt.input_ids) + list(answer.token_ids)
+    gates_BTE = torch.zeros(1, len(ids), 2)
+    gates_BTE[:, prompt.marker_start if activation == "completion" else 0 :, expert] = 1
+    with torch.no_grad(), moe.mixture.layers.use(gates_BTE):
+        logits_TV = moe.model(input_ids=torch.tensor([ids])).logits[0]
+    start = len(prompt.input_ids) - 1
+    expected = logits_TV[start : start + len(answer.token_ids)].argmax(-1).tolist()
+    assert list(answer.token_ids) == expected
+
+
+def test_activation_matters(moe: CodeModel) -> None:
+    prompts = _prompts(moe)
+    named = Route("named", ("a",) * 3)
+    from_marker = generate_batch(moe, prompts, named, max_new_tokens=12)
+    everywhere = generate_batch(moe, prompts, replace(named, activation="all"), max_new_tokens=12)
+    assert [a.token_ids for a in from_marker] != [a.token_ids for a in everywhere]
+
+
+def test_the_router_reads_only_the_instruction(moe: CodeModel) -> None:
+    """Not the marker, not pads: alone, in a batch and in `route_prompts` it decides alike."""
+    prompts = _prompts(moe)
+    routed = generate_batch(moe, prompts, Route("sequence"), max_new_tokens=2)
+    for answer, choice in zip(routed, route_prompts(moe, prompts), strict=True):
+        assert answer.choice is not None
+        assert answer.choice.expert == choice.expert
+        assert answer.choice.confidence == pytest.approx(choice.confidence, abs=1e-5)
+        assert sum(choice.probabilities.values()) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_streaming_sends_what_is_returned(moe: CodeModel) -> None:
+    sent: dict[int, list[int]] = {0: [], 1: [], 2: []}
+    answers = generate_batch(
+        moe,
+        _prompts(moe),
+        Route("sequence"),
+        max_new_tokens=10,
+        on_token=lambda row, token: sent[row].append(token),
+    )
+    assert [tuple(sent[i]) for i in range(3)] == [a.token_ids for a in answers]
+
+
+def test_finished_rows_leave_the_batch(moe: CodeModel) -> None:
+    """With an end token that comes early for some rows, the others are answered as before."""
+    prompts = _prompts(moe)
+    route = Route("named", ("b", "a", "b"))
+    plain = generate_batch(moe, prompts, route, max_new_tokens=12)
+    eos = plain[0].token_ids[3]
+
+    class Ends:
+        """The same tokenizer with another end token."""
+
+        def __init__(self) -> None:
+            self.eos_token_id = eos
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(moe.tokenizer, name)
+
+    ended = generate_batch(
+        replace(moe, tokenizer=Ends()),
+        prompts,
+        route,
+        max_new_tokens=12,  # type: ignore[arg-type]
+    )
+    for before, after in zip(plain, ended, strict=True):
+        cut = before.token_ids.index(eos) if eos in before.token_ids else len(before.token_ids)
+        assert after.token_ids == before.token_ids[:cut]
+        assert after.finish_reason == ("stop" if eos in before.token_ids else "length")
+    assert any(a.finish_reason == "stop" for a in ended)
+
+
+def test_bad_requests_are_user_errors(moe: CodeModel) -> None:
+    prompts = _prompts(moe)[:1]
+    with pytest.raises(UserError, match="no expert named rust"):
+        generate_batch(moe, prompts, Route("named", ("rust",)), max_new_tokens=2)
+    with pytest.raises(UserError, match="dense model"):
+        generate_batch(replace(moe, mixture=None), prompts, Route("sequence"), max_new_tokens=2)
+    long = encode_prompt(moe.tokenizer, "word " * 400)
+    with pytest.raises(UserError, match="window is 256"):
+        generate_batch(moe, [long], Route("sequence"), max_new_tokens=2)
+    with pytest.raises(UserError, match="temperature"):
+        Sampling(temperature=-1)
+    with pytest.raises(UserError, match="top_p"):
+        Sampling(top_p=0)
+
+
+def test_sampling() -> None:
+    logits_BV = torch.log(torch.tensor([[0.5, 0.3, 0.15, 0.05]])).repeat(4000, 1)
+    generator = torch.Generator().manual_seed(0)
+    drawn = choose(logits_BV, Sampling(temperature=1.0), generator)
+    shares = torch.bincount(drawn, minlength=4) / 4000
+    assert shares.tolist() == pytest.approx([0.5, 0.3, 0.15, 0.05], abs=0.03)
+    # The nucleus of 0.75 is the first two tokens, renormalised.
+    drawn = choose(logits_BV, Sampling(temperature=1.0, top_p=0.75), generator)
+    shares = torch.bincount(drawn, minlength=4) / 4000
+    assert shares.tolist() == pytest.approx([0.625, 0.375, 0, 0], abs=0.03)
+    assert choose(logits_BV[:2], Sampling(), generator).tolist() == [0, 0]
