@@ -20,3 +20,7 @@ class WorkError(UserError):
     """The input was fine but the work itself failed (exit code 1): disk full, gate missed."""
 
     exit_code = 1
+
+
+class MissedThreshold(WorkError):
+    """The mixture was made and measured, and it is not as good as the recipe demands."""

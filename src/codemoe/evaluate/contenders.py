@@ -3,18 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from codemoe.data.rows import Row
-from codemoe.models.generate import Route
-from codemoe.models.load import (
-    ROUTER_FILE,
-    CodeModel,
-    attach_experts,
-    load_base,
-    load_mixture,
-    read_reference,
-)
 from codemoe.recipe import Recipe
+
+if TYPE_CHECKING:
+    from codemoe.models.generate import Route
+    from codemoe.models.load import CodeModel
 
 SUITE = "test"
 
@@ -53,7 +49,16 @@ def unavailable(name: str, recipe: Recipe) -> str | None:
     return None
 
 
-def open_contender(name: str, recipe: Recipe) -> CodeModel:
+def open_contender(name: str, recipe: Recipe) -> "CodeModel":
+    """Load a contender from its finished stages."""
+    from codemoe.models.load import (
+        ROUTER_FILE,
+        attach_experts,
+        load_base,
+        load_mixture,
+        read_reference,
+    )
+
     run_dir = recipe.run_dir
     if name.startswith("merged-"):
         return load_base(read_reference(run_dir / "merged" / name.removeprefix("merged-")))
@@ -66,8 +71,10 @@ def open_contender(name: str, recipe: Recipe) -> CodeModel:
     return attach_experts(base, {n: run_dir / "experts" / n for n in names}, "all")
 
 
-def route_for(name: str, recipe: Recipe, rows: Sequence[Row]) -> Route:
+def route_for(name: str, recipe: Recipe, rows: Sequence[Row]) -> "Route":
     """How `name` answers these rows."""
+    from codemoe.models.generate import Route
+
     own = recipe.expert_of_language()
     if name == "expert":
         # Alone, an expert is a plain LoRA: it acts on all tokens.

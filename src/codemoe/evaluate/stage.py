@@ -6,10 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from codemoe.artifacts import Redo, is_finished, run_stage
+from codemoe.artifacts import Redo, run_stage
 from codemoe.data.rows import Row
 from codemoe.data.stage import read_split, read_suite
-from codemoe.errors import UserError
 from codemoe.evaluate.contenders import SUITE, contender, unavailable
 from codemoe.progress import say
 from codemoe.recipe import Recipe
@@ -24,12 +23,6 @@ def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
             say(f"eval: {name} is left out: {reason}")
             continue
         one = contender(name, recipe)
-        missing = [str(path) for path in one.inputs.values() if not is_finished(path)]
-        if missing:
-            raise UserError(
-                f"{name} cannot be evaluated: {', '.join(missing)} is not finished",
-                "run the whole recipe: codemoe run RECIPE",
-            )
         config = recipe.eval.model_dump(mode="json", exclude={"models", "thresholds"})
 
         def work(out: Path, name: str = name) -> None:

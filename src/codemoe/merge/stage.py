@@ -28,7 +28,7 @@ def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
 
         config: dict[str, Any] = {"method": name, "experts": experts}
         if name == "ties":
-            config |= {"density": recipe.merge.density, "weight": recipe.merge.weight}
+            config |= {"merge": {"density": recipe.merge.density, "weight": recipe.merge.weight}}
         made |= run_stage(
             run_dir / "merged" / name,
             "merged",

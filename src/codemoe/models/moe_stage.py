@@ -17,7 +17,7 @@ def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
         run_dir / "moe",
         "moe",
         {
-            "activation": recipe.moe.activation,
+            "moe": {"activation": recipe.moe.activation},
             "experts": experts,
             "expert_of_language": recipe.expert_of_language(),
             "seed": recipe.seed,

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from codemoe.artifacts import Redo, run_stage
 from codemoe.data.stage import read_split
-from codemoe.models.load import BaseReference, load_tokenizer, resolve, write_reference
 from codemoe.recipe import Recipe
 
 
@@ -19,6 +18,8 @@ def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
 
             pretrain(read_split(data_dir, "train"), base.from_scratch, recipe.seed, out)
             return
+        from codemoe.models.load import BaseReference, load_tokenizer, write_reference
+
         assert base.model is not None
         reference = BaseReference(
             base.model, _resolved_revision(base.model, base.revision), base.quantization
@@ -39,10 +40,13 @@ def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
 
 def _resolved_revision(model: str, revision: str | None) -> str | None:
     """The commit that a hub id stands for today, so that a later run loads the same weights."""
+    from transformers import AutoConfig
+
+    from codemoe.models.load import resolve
+
     name = resolve(model)
     if Path(name).is_dir():
         return None
-    from transformers import AutoConfig
 
     try:
         config = AutoConfig.from_pretrained(name, revision=revision)

@@ -11,17 +11,17 @@ from codemoe.data.rows import Row
 from codemoe.languages import get_language
 
 
-def described(row: Row, with_steps: bool) -> str:
-    """The row's code under comments, as a programmer might have left them: what it does, and how.
-
-    Parts of the text that stand in the code itself (a signature) are not repeated.
-    """
+def described(row: Row, rng: random.Random) -> str:
+    """The row's code under comments, as programmers leave them: what it does, often how, often the
+    head of the function that follows."""
     comment = get_language(row.language).line_comment
-    title, _, steps = row.text.strip().partition("|")
+    title, _, rest = row.text.strip().partition("|")
+    parts = [part.strip() for part in rest.split(" ; ") if part.strip() and "\n" not in part]
     lines = [title.strip().partition("\n")[0]]
-    if with_steps:
-        parts = [part.strip() for part in steps.split(" ; ")]
-        lines += [part for part in parts if part and "\n" not in part and part not in row.code]
+    if rng.random() < 0.7:
+        lines += [part for part in parts if part not in row.code]
+    if rng.random() < 0.6:
+        lines += [part for part in parts if part in row.code]
     return "".join(f"{comment} {line}\n" for line in lines if line) + row.code
 
 
@@ -38,12 +38,10 @@ def documents(rows: Sequence[Row], described_fraction: float, seed: int) -> list
         start = 0
         while start < len(pool):
             size = rng.randint(1, 3)
-            parts = []
-            for row in pool[start : start + size]:
-                if rng.random() < described_fraction:
-                    parts.append(described(row, with_steps=rng.random() < 0.5))
-                else:
-                    parts.append(row.code)
+            parts = [
+                described(row, rng) if rng.random() < described_fraction else row.code
+                for row in pool[start : start + size]
+            ]
             result.append("\n\n\n".join(parts) + "\n")
             start += size
     rng.shuffle(result)

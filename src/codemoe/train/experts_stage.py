@@ -8,17 +8,13 @@ from codemoe.artifacts import Redo, run_stage
 from codemoe.data.rows import Row
 from codemoe.data.stage import read_split
 from codemoe.errors import UserError
-from codemoe.recipe import ExpertFilter, LoraConfig, Recipe, TrainConfig
-
-DENSE = "dense-all"
+from codemoe.recipe import DENSE, ExpertFilter, LoraConfig, Recipe, TrainConfig
 
 
 def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
     """Make `experts/<name>/` for each expert, then `experts/dense-all/`; True when any was made."""
     made = False
     filters = recipe.expert_filters
-    if DENSE in filters:
-        raise UserError(f"{DENSE!r} is the dense baseline's name", "give the expert another name")
     for name, filter_ in filters.items():
         made |= _train(
             recipe, name, "expert", [filter_], recipe.experts.lora, recipe.experts.train, redo
@@ -66,9 +62,11 @@ def _train(
     config: Mapping[str, Any] = {
         "name": name,
         "filters": [filter_.model_dump(mode="json") for filter_ in filters],
-        "lora": lora.model_dump(mode="json"),
-        "train": train.model_dump(mode="json"),
-        "activation": activation,
+        "experts": {
+            "lora": lora.model_dump(mode="json"),
+            "train": train.model_dump(mode="json"),
+            "activation": activation,
+        },
         "seed": recipe.seed,
     }
 

@@ -21,13 +21,13 @@ from transformers import (
     TrainingArguments,
 )
 
+from codemoe.artifacts import CHECKPOINTS
 from codemoe.errors import WorkError
 from codemoe.progress import progress, say
 
 if TYPE_CHECKING:
     from codemoe.recipe import TrainConfig
 
-CHECKPOINTS = "checkpoints"
 METRICS = "metrics.jsonl"
 
 
@@ -86,16 +86,26 @@ class ProgressAndMetrics(TrainerCallback):
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the bar, also after an error: an open one leaves the terminal without a cursor."""
         if self._context is not None:
             self._context.__exit__(None, None, None)
             self._context = None
 
     def _drop_rows_after(self, step: int) -> None:
         """Rows past the checkpoint that training resumes from will be written again."""
-        if self.metrics_path.is_file():
-            rows = [json.loads(line) for line in self.metrics_path.read_text().splitlines()]
-            kept = [json.dumps(row) for row in rows if row["step"] <= step]
-            self.metrics_path.write_text("".join(line + "\n" for line in kept))
+        if not self.metrics_path.is_file():
+            return
+        kept = []
+        for line in self.metrics_path.read_text().splitlines():
+            try:
+                if json.loads(line)["step"] <= step:
+                    kept.append(line + "\n")
+            except ValueError:
+                break  # cut by a kill
+        self.metrics_path.write_text("".join(kept))
 
 
 def common_arguments(train: "TrainConfig", folder: Path, seed: int) -> dict[str, Any]:
@@ -113,7 +123,8 @@ def common_arguments(train: "TrainConfig", folder: Path, seed: int) -> dict[str,
         "max_grad_norm": train.max_grad_norm,
         "logging_steps": train.logging_steps,
         "save_strategy": "steps",
-        "save_steps": train.checkpoint_steps,
+        # A logged loss is a mean since the last log; saving between two logs would change it.
+        "save_steps": -(-train.checkpoint_steps // train.logging_steps) * train.logging_steps,
         "save_total_limit": 2,
         "seed": seed,
         "data_seed": seed,
@@ -128,10 +139,16 @@ def common_arguments(train: "TrainConfig", folder: Path, seed: int) -> dict[str,
 
 
 def run(trainer: Trainer, folder: Path) -> None:
-    """Train from the last complete checkpoint in `folder`, if any; remove checkpoints after."""
-    checkpoints = folder / CHECKPOINTS
-    trainer.train(resume_from_checkpoint=_last_complete(checkpoints))
-    shutil.rmtree(checkpoints, ignore_errors=True)
+    """Train from the last complete checkpoint in `folder`, if any.
+
+    Checkpoints stay: `artifacts.run_stage` drops them once what came of them is safe.
+    """
+    try:
+        trainer.train(resume_from_checkpoint=_last_complete(folder / CHECKPOINTS))
+    finally:
+        for callback in trainer.callback_handler.callbacks:
+            if isinstance(callback, ProgressAndMetrics):
+                callback.close()
 
 
 def _last_complete(folder: Path) -> str | None:

@@ -134,19 +134,20 @@ def _answers(plan: Plan, model: str, tasks: Sequence[tuple[str, str, int]]) -> l
     same_as_expert = model in ("moe-sequence", "moe-oracle") and model not in plan.quality
     rows = []
     for key, language, difficulty in tasks:
-        if model == "expert" and language not in plan.experts:
+        position = list(plan.languages).index(language)
+        has_expert = position < len(plan.experts)
+        if model == "expert" and not has_expert:
             continue
         # The mixture repeats its expert's answer, as the lossless chain promises.
         rng = np.random.default_rng([difficulty, 1 if same_as_expert else MODELS.index(model)])
         easy = np.random.default_rng(difficulty).random()
         number = int(key.split(".")[1].split("/")[0])
         code = _CODE[language].format(name=f"sumOf{number}", k=2 + number % 5, m=1 + number % 3)
-        chance = 0.0 if language not in plan.experts else perfect
+        chance = perfect if has_expert else 0.0
         exact = bool(0.75 * easy + 0.25 * rng.random() < chance)
         codebleu = 1.0 if exact else float(np.clip(rng.normal(mean, 0.11), 0, 0.99))
         prediction = code if exact else code.replace("total", "result").replace("% 2", "% 3")
-        position = list(plan.languages).index(language)
-        expert = plan.experts[position] if position < len(plan.experts) else plan.experts[0]
+        expert = plan.experts[position if has_expert else 0]
         if model == "moe-sequence" and position == 1 and number < plan.misrouted:
             expert, exact, codebleu = plan.experts[2], False, codebleu * 0.6
         if model.startswith("moe-") and plan.oracle_gap:

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from codemoe.artifacts import Redo, is_finished, run_stage
-from codemoe.errors import UserError, WorkError
+from codemoe.errors import MissedThreshold, UserError
 from codemoe.evaluate.contenders import SUITE
 from codemoe.recipe import Recipe
 
 
 def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
-    """Make `report/`; raises WorkError, with the report kept, when a threshold is missed."""
+    """Make `report/`; raises MissedThreshold, with the report kept, when a threshold is missed."""
     run_dir = recipe.run_dir
     inputs = {
         f"eval/{name}": run_dir / "eval" / name / SUITE
@@ -30,7 +30,7 @@ def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
     made = run_stage(
         run_dir / "report",
         "report",
-        {"name": recipe.name, "thresholds": thresholds},
+        {"name": recipe.name, "eval": {"thresholds": thresholds}},
         inputs,
         work,
         seed=recipe.seed,
@@ -54,7 +54,7 @@ def _hold_to(report_dir: Path, thresholds: dict[str, float | None]) -> None:
             f"required {check.required:.4f}; {check.cause}"
             for check in missed
         ]
-        raise WorkError(
+        raise MissedThreshold(
             "the mixture falls below the recipe's thresholds:\n" + "\n".join(lines),
             f"see {report_dir / 'index.html'}; thresholds are eval.thresholds in the recipe",
         )

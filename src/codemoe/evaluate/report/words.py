@@ -45,11 +45,12 @@ def percent(value: float | None, digits: int = 1) -> str:
     """A share as percent; 100 % and 0 % are only said of what is exactly that."""
     if value is None:
         return DASH
+    if value in (0, 1):
+        digits = 0
+    else:
+        while digits < 9 and float(f"{100 * value:.{digits}f}") in (0, 100):
+            digits += 1
     shown = f"{100 * value:.{digits}f}"
-    if value != 1 and float(shown) == 100:
-        shown = f"{100 * value:.{digits + 2}f}"
-    if value == 1 or value == 0:
-        shown = f"{100 * value:.0f}"
     return f"{shown}\N{NO-BREAK SPACE}%"
 
 

@@ -1,0 +1,133 @@
+from typing import Any
+
+import pytest
+
+from codemoe.errors import UserError
+from codemoe.evaluate.report import check_thresholds
+
+
+def _scores(codebleu: float, wrong_language: float = 0.0) -> dict[str, Any]:
+    return {
+        "codebleu": codebleu,
+        "pass_at_1": None,
+        "exact": 0.5,
+        "wrong_language": wrong_language,
+    }
+
+
+def _summary(**changes: Any) -> dict[str, Any]:
+    """Two languages, a mixture as good as its experts."""
+    models = {
+        "base": {"java": _scores(0.3), "javascript": _scores(0.3), "all": _scores(0.3)},
+        "expert": {"java": _scores(0.9), "javascript": _scores(0.8), "all": _scores(0.85)},
+        "moe-sequence": {"java": _scores(0.9), "javascript": _scores(0.8), "all": _scores(0.85)},
+    }
+    return {
+        "models": models,
+        "retention": {"java": 1.0, "javascript": 1.0, "all": 1.0},
+        "routing": {
+            "accuracy": 1.0,
+            "confusion": {
+                "java": {"java": 50, "javascript": 0},
+                "javascript": {"java": 0, "javascript": 50},
+            },
+        },
+        **changes,
+    }
+
+
+def test_one_check_per_language_and_threshold() -> None:
+    limits = {
+        "retention": 0.98,
+        "routing_accuracy": 0.995,
+        "wrong_language": 0.0,
+        "base_ratio": 2.0,
+    }
+    checks = check_thresholds(_summary(), limits)
+    assert all(check.passed and check.cause == "" for check in checks)
+    assert [(c.name, c.language) for c in checks] == [
+        ("retention", "java"),
+        ("retention", "javascript"),
+        ("routing_accuracy", None),
+        ("base_ratio", "java"),
+        ("base_ratio", "javascript"),
+        ("wrong_language", "java"),
+        ("wrong_language", "javascript"),
+    ]
+    assert checks[3].found == pytest.approx(3.0)
+
+
+def test_none_leaves_a_check_out_and_a_value_met_exactly_passes() -> None:
+    (java, javascript) = check_thresholds(
+        _summary(), {"retention": None, "base_ratio": 0.8 / 0.3, "wrong_language": None}
+    )
+    assert javascript.found == pytest.approx(javascript.required)
+    assert javascript.passed
+    assert java.passed
+    assert check_thresholds(_summary(), {}) == []
+
+
+def test_a_router_at_fault_is_named_with_its_commonest_error() -> None:
+    summary = _summary(retention={"java": 0.7, "javascript": 1.0, "all": 0.85})
+    summary["routing"]["accuracy"] = 0.9
+    summary["routing"]["confusion"]["java"] = {"java": 40, "javascript": 10}
+    retention, other, routing = check_thresholds(
+        summary, {"retention": 0.98, "routing_accuracy": 0.995}
+    )
+    assert not retention.passed
+    assert "10 of 50 Java prompts went to the JavaScript expert" in retention.cause
+    assert other.passed
+    assert routing.found == 0.9
+    assert "Java prompts" in routing.cause
+
+
+def test_perfect_routing_that_loses_too_clears_the_router() -> None:
+    summary = _summary(retention={"java": 0.7, "javascript": 0.7, "all": 0.7})
+    summary["models"]["moe-oracle"] = {"java": _scores(0.63), "javascript": _scores(0.56)}
+    java, _ = check_thresholds(summary, {"retention": 0.98})
+    assert java.cause.startswith("not the router")
+    assert "0.630" in java.cause
+    assert "0.900" in java.cause
+
+
+def test_a_weak_expert_is_told_from_a_lossy_mixture() -> None:
+    summary = _summary()
+    summary["models"]["base"]["java"] = _scores(0.6)
+    summary["models"]["base"]["javascript"] = _scores(0.6)
+    summary["models"]["moe-sequence"]["javascript"] = _scores(0.5)
+    java, javascript = check_thresholds(summary, {"base_ratio": 2.0})
+    assert "experts.train.steps" in java.cause
+    assert "see retention" in javascript.cause
+
+
+def test_wrong_language_is_an_upper_limit() -> None:
+    summary = _summary()
+    summary["models"]["moe-sequence"]["java"] = _scores(0.9, wrong_language=0.1)
+    summary["models"]["expert"]["java"] = _scores(0.9, wrong_language=0.1)
+    java, javascript = check_thresholds(summary, {"wrong_language": 0.05})
+    assert (java.passed, javascript.passed) == (False, True)
+    assert "the Java expert itself" in java.cause
+
+
+@pytest.mark.parametrize("name", ["retention", "routing_accuracy", "wrong_language", "base_ratio"])
+def test_what_was_not_measured_has_failed(name: str) -> None:
+    summary = _summary(retention={}, routing={"accuracy": None, "confusion": None})
+    del summary["models"]["moe-sequence"]
+    (check,) = check_thresholds(summary, {name: 0.0})
+    assert not check.passed
+    assert check.found is None
+    assert "moe-sequence not evaluated" in check.cause
+
+
+def test_a_language_without_expert_is_not_asked_for_retention() -> None:
+    summary = _summary(retention={"java": 1.0, "all": 1.0})
+    del summary["models"]["expert"]["javascript"]
+    assert [c.language for c in check_thresholds(summary, {"retention": 0.98})] == ["java"]
+    summary["models"]["moe-sequence"]["javascript"] = _scores(0.3)
+    _, javascript = check_thresholds(summary, {"base_ratio": 2.0})
+    assert "no expert for this language" in javascript.cause
+
+
+def test_unknown_threshold() -> None:
+    with pytest.raises(UserError, match="unknown threshold pass_rate"):
+        check_thresholds(_summary(), {"pass_rate": 0.5})
