@@ -19,8 +19,8 @@ tags: [codemoe, tiny, code]
 
 It stands in for a pre-trained base in `codemoe demo`: fluent in the Python, Java, JavaScript and C++
 of the built-in corpus, and weak at instructions, because it never saw the prompt format. It was
-trained on plain documents: files of one to three functions, half of them under a comment that
-describes them.
+trained on plain documents: files of one to three functions, {described:.0%} of them under comments
+that describe them.
 
 Reproduce it with `make builtin-base` (recipe: `recipes/builtin-base.yaml`; {steps:,} steps of
 {batch_tokens:,} tokens, {seconds:.0f} s on {cores}). It read the training split only: no task
@@ -47,7 +47,8 @@ def main(source: Path, target: Path) -> None:
     weights = {k: v.half() for k, v in load_file(source / "model.safetensors").items()}
     save_file(weights, target / "model.safetensors", metadata={"format": "pt"})
     manifest = json.loads((source / "manifest.json").read_text())
-    scratch = manifest["config"]["from_scratch"]
+    config_of_run = manifest["config"]
+    scratch = config_of_run.get("base", config_of_run)["from_scratch"]
     losses = [
         json.loads(line)["loss"] for line in (source / "metrics.jsonl").read_text().splitlines()
     ]
@@ -55,6 +56,7 @@ def main(source: Path, target: Path) -> None:
         parameters=sum(v.numel() for v in weights.values()),
         vocabulary=config["vocab_size"],
         steps=scratch["steps"],
+        described=scratch["described_fraction"],
         batch_tokens=scratch["batch_tokens"],
         seconds=manifest["seconds"],
         cores="two CPU cores",

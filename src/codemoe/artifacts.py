@@ -228,6 +228,8 @@ def _write_manifest(
     seed: int,
     seconds: float,
 ) -> None:
+    draft = folder / f".{MANIFEST}"
+    draft.unlink(missing_ok=True)  # of an attempt that was killed here
     names = {str(file.relative_to(folder)): file for file in folder.rglob("*") if file.is_file()}
     outputs = {
         name: sha256_of(file)
@@ -245,7 +247,6 @@ def _write_manifest(
         "seed": seed,
         "seconds": round(seconds, 3),
     }
-    draft = folder / f".{MANIFEST}"
     draft.write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     fsync_tree(folder)
     draft.rename(folder / MANIFEST)

@@ -1,30 +1,52 @@
 """The command line: thin. Each command imports what it needs when it runs."""
 
 import json
+import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from codemoe import __version__
-from codemoe.errors import UserError
+from codemoe.errors import MissedThreshold, UserError
+
+if TYPE_CHECKING:
+    from codemoe.artifacts import Redo
+    from codemoe.recipe import Recipe
 
 app = typer.Typer(
     name="codemoe",
     help="Turn one dense language model into a proven mixture of programming-language experts.",
+    epilog="Start with: codemoe demo --fast. Exit codes: 0 done, 1 the work failed, 2 bad input.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 
-RecipeArg = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", show_default=False)]
+RecipeArg = Annotated[
+    Path, typer.Argument(help="The recipe, a YAML file.", show_default=False, metavar="RECIPE")
+]
 OverridesArg = Annotated[
     list[str] | None,
-    typer.Argument(help="key=value, such as experts.train.steps=50 (values are YAML)."),
+    typer.Argument(
+        help="Change keys of the recipe, such as name=mine experts.train.steps=50 "
+        "'languages=[python, c++]'. Values are YAML.",
+        metavar="KEY=VALUE",
+        show_default=False,
+    ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Redo finished stages with these settings.")]
+RunForce = Annotated[
+    bool,
+    typer.Option(
+        "--force",
+        help="Make finished stages again where settings or inputs have changed; keep the others.",
+    ),
+]
+StageForce = Annotated[
+    bool, typer.Option("--force", help="Make this stage again, even if it is finished.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 
 
@@ -33,8 +55,7 @@ def _print_json(value: Any) -> None:
 
 
 def _quiet_libraries() -> None:
-    """Libraries' own bars and notices would bury ours."""
-    import os
+    """Libraries' own bars and notices would bury ours. Read when they are imported."""
     import warnings
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -42,61 +63,84 @@ def _quiet_libraries() -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     warnings.filterwarnings("ignore")
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
 
 
 def _run(
-    recipe_path: Path, overrides: list[str] | None, names: tuple[str, ...], redo: Redo
-) -> Any:
+    recipe_path: Path, overrides: list[str] | None, names: tuple[str, ...], redo: "Redo"
+) -> "tuple[Recipe, MissedThreshold | None]":
+    """Run stages (all when none is named); a missed threshold still leaves a result to show."""
     from codemoe.pipeline import STAGES, find_stage, run_stages
     from codemoe.recipe_file import load_recipe
 
     recipe = load_recipe(recipe_path, overrides)
     _quiet_libraries()
-    run_stages(recipe, tuple(find_stage(name) for name in names) or STAGES, redo)
-    return recipe
+    try:
+        run_stages(recipe, tuple(find_stage(name) for name in names) or STAGES, redo)
+    except MissedThreshold as error:
+        return recipe, error
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on where this stopped", file=sys.stderr)
+        raise
+    return recipe, None
+
+
+def _run_all(
+    recipe_path: Path, overrides: list[str] | None, force: bool, as_json: bool = False
+) -> None:
+    recipe, missed = _run(recipe_path, overrides, (), "different" if force else "never")
+    from codemoe.terminal import read_summary, show_result
+
+    if as_json:
+        _print_json(read_summary(recipe))
+    else:
+        show_result(recipe)
+    if missed is not None:
+        raise missed
 
 
 @app.command()
 def demo(
-    fast: Annotated[bool, typer.Option("--fast", help="Under two minutes: fewer tasks.")] = False,
-    force: Force = False,
-    out: Annotated[str, typer.Option(help="Where runs are kept.")] = "runs",
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Under two minutes: fewer steps, fewer problems.")
+    ] = False,
+    force: RunForce = False,
+    as_json: Json = False,
+    out: Annotated[str, typer.Option(help="Where runs are kept.", metavar="FOLDER")] = "runs",
 ) -> None:
-    """The whole pipeline on the built-in corpus and the base that ships with codemoe; no downloads."""
-    from codemoe.demo import recipe_path
-    from codemoe.terminal import show_result
+    """The whole pipeline on built-in data; no downloads.
 
-    path = recipe_path(fast)
-    recipe = _run(path, [f"runs_dir={json.dumps(out)}"], (), "different" if force else "never")
-    show_result(recipe)
+    Trains four experts on the base that ships with codemoe, joins them under a router, measures
+    everything on held-out problems and writes a report. About ten minutes on two CPU cores.
+    """
+    from codemoe.demo import recipe_path
+
+    _run_all(recipe_path(fast), [f"runs_dir={json.dumps(out)}"], force, as_json)
 
 
 @app.command()
 def run(
     recipe: RecipeArg,
     overrides: OverridesArg = None,
-    force: Force = False,
+    force: RunForce = False,
     as_json: Json = False,
 ) -> None:
-    """Every stage of a recipe. Stopped at any point, the same command goes on where it was."""
-    done = _run(recipe, overrides, (), "different" if force else "never")
-    summary = done.run_dir / "report" / "summary.json"
-    if as_json:
-        _print_json(json.loads(summary.read_text()))
-    else:
-        from codemoe.terminal import show_result
+    """Every stage of a recipe, resumable.
 
-        show_result(done)
+    Finished stages are skipped. Stopped at any point, the same command goes on where it was. With
+    --json, standard output holds report/summary.json and nothing else.
+    """
+    _run_all(recipe, overrides, force, as_json)
 
 
-def _stage_command(name: str, summary: str) -> None:
-    def command(recipe: RecipeArg, overrides: OverridesArg = None, force: Force = False) -> None:
-        _run(recipe, overrides, (name,), "always" if force else "never")
+def _stage_command(name: str, summary: str, writes: str) -> None:
+    def command(
+        recipe: RecipeArg, overrides: OverridesArg = None, force: StageForce = False
+    ) -> None:
+        _, missed = _run(recipe, overrides, (name,), "always" if force else "never")
+        if missed is not None:
+            raise missed
 
-    command.__doc__ = f"Stage `{name}`: {summary}."
+    command.__doc__ = f"{summary}\n\nWrites, under runs/<name>/, {writes}."
     app.command(name)(command)
 
 
@@ -104,7 +148,7 @@ def _stage_commands() -> None:
     from codemoe.pipeline import STAGES
 
     for stage in STAGES:
-        _stage_command(stage.name, stage.summary)
+        _stage_command(stage.name, stage.summary, stage.writes)
 
 
 _stage_commands()
@@ -129,11 +173,15 @@ def generate(
     seed: Annotated[int, typer.Option(help="For sampling.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Write one program: the router chooses the expert, or `--language` names it."""
+    """Write one program and say who wrote it.
+
+    The router chooses the expert, or --language names it. For example:
+    codemoe generate runs/demo "Sum of the even numbers" --trace
+    """
     from codemoe.languages import get_language
 
     if text == "-":
-        text = sys.stdin.read()
+        text = sys.stdin.buffer.read().decode("utf-8", "replace")
     if not text.strip():
         raise UserError("the text is empty", 'codemoe generate MODEL "Sum of the even numbers"')
     named = get_language(language).name if language else None
@@ -157,7 +205,10 @@ def score(
     file: Annotated[Path, typer.Argument(help="JSONL of {language, reference, prediction}.")],
     as_json: Json = False,
 ) -> None:
-    """CodeBLEU without free points, with the wrong-answer floor and an interval."""
+    """CodeBLEU of a JSONL file.
+
+    Without free points for empty answers, beside the wrong-answer floor and with an interval.
+    """
     from codemoe.evaluate.score_command import score_file
 
     result = score_file(file)
@@ -184,7 +235,10 @@ def execute(
     k: Annotated[str, typer.Option(help="pass@k for these k, comma separated.")] = "1",
     as_json: Json = False,
 ) -> None:
-    """Run programs against their tests in the sandbox; pass@k."""
+    """Run programs against their tests; pass@k.
+
+    Programs run in a sandbox: no network, no files of yours, limited time and memory.
+    """
     from codemoe.evaluate.execute import execute_suite
     from codemoe.progress import progress
 
@@ -209,19 +263,20 @@ def execute(
 
 
 def _count_rows(path: Path) -> int:
+    """For the progress bar only: what is wrong with the file is said by its reader."""
     import gzip
+    import zlib
 
     try:
-        opener = gzip.open if path.suffix == ".gz" else open
-        with opener(path, "rb") as file:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             return sum(1 for line in file if line.strip())
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from None
+    except (OSError, EOFError, zlib.error):
+        return 0
 
 
 @app.command()
 def doctor(as_json: Json = False) -> None:
-    """What works here: torch, device, toolchains, sandbox."""
+    """What works on this machine, and what to type for the rest."""
     from codemoe.doctor import examine
 
     found = examine()
@@ -243,15 +298,13 @@ def _options(
 
 
 def main() -> None:
-    """Entry point: 0 done, 1 the work failed, 2 bad input; users never see a traceback for bad input."""
+    """Entry point: 0 done, 1 the work failed, 2 bad input, 130 interrupted; bad input never ends
+    in a traceback."""
     try:
         app()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on where this stopped", file=sys.stderr)
-        raise SystemExit(130) from None
 
 
 if __name__ == "__main__":

@@ -21,8 +21,10 @@ def _version(package: str) -> str | None:
 
 
 def _device() -> dict[str, Any]:
-    import torch
-
+    try:
+        import torch
+    except (ImportError, OSError) as error:  # absent, or built for another machine
+        return {"kind": "none", "name": f"torch does not load: {error}", "memory_gb": None}
     if torch.cuda.is_available():
         properties = torch.cuda.get_device_properties(0)
         return {

@@ -4,12 +4,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-from codemoe.artifacts import Redo
 from codemoe.errors import UserError
-from codemoe.lock import run_lock
 from codemoe.progress import say
-from codemoe.recipe import Recipe
+
+if TYPE_CHECKING:
+    from codemoe.artifacts import Redo
+    from codemoe.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -19,23 +21,62 @@ class Stage:
     name: str
     module: str
     summary: str
+    writes: str
 
-    def run(self, recipe: Recipe, redo: Redo) -> bool:
+    def run(self, recipe: "Recipe", redo: "Redo") -> bool:
         work: Callable[..., bool] = import_module(self.module).run
         return work(recipe, redo=redo)
 
 
 STAGES = (
-    Stage("data", "codemoe.data.stage", "sources to train/valid/test Parquet"),
-    Stage("base", "codemoe.train.base_stage", "the frozen base, or a tiny one from scratch"),
     Stage(
-        "experts", "codemoe.train.experts_stage", "one adapter per expert, and the dense baseline"
+        "data",
+        "codemoe.data.stage",
+        "Sources to train, valid and test rows.",
+        "data/: Parquet splits, dropped.csv with a reason for each row left out, test suites",
     ),
-    Stage("merge", "codemoe.merge.stage", "dense merges of the experts, the baselines to beat"),
-    Stage("moe", "codemoe.models.moe_stage", "the experts under a router, the base by reference"),
-    Stage("router", "codemoe.train.router_stage", "fit the sequence router and the token gates"),
-    Stage("eval", "codemoe.evaluate.stage", "every model on the same held-out problems"),
-    Stage("report", "codemoe.evaluate.report.stage", "HTML, figures, tables and summary.json"),
+    Stage(
+        "base",
+        "codemoe.train.base_stage",
+        "The frozen base, or a tiny one from scratch.",
+        "base/: a reference to the checkpoint and its revision, or the trained checkpoint",
+    ),
+    Stage(
+        "experts",
+        "codemoe.train.experts_stage",
+        "One adapter per expert, and the dense baseline.",
+        "experts/<name>/: a PEFT adapter and its metrics.jsonl",
+    ),
+    Stage(
+        "merge",
+        "codemoe.merge.stage",
+        "Dense merges of the experts, to be beaten.",
+        "merged/<method>/: a Hugging Face checkpoint",
+    ),
+    Stage(
+        "moe",
+        "codemoe.models.moe_stage",
+        "The experts under a router.",
+        "moe/: the adapters and moe.json, the base by reference",
+    ),
+    Stage(
+        "router",
+        "codemoe.train.router_stage",
+        "Fit the sequence router and the token gates.",
+        "router/: router.safetensors and cross-validated routing_metrics.json",
+    ),
+    Stage(
+        "eval",
+        "codemoe.evaluate.stage",
+        "Every model on the same held-out problems.",
+        "eval/<model>/test/: samples.jsonl, results.jsonl, metrics.json",
+    ),
+    Stage(
+        "report",
+        "codemoe.evaluate.report.stage",
+        "Page, figures, tables and summary.json.",
+        "report/: index.html, figures/, tables.md, summary.json; fails below eval.thresholds",
+    ),
 )
 
 
@@ -46,8 +87,12 @@ def find_stage(name: str) -> Stage:
     raise UserError(f"no stage named {name!r}; stages: {', '.join(s.name for s in STAGES)}")
 
 
-def run_stages(recipe: Recipe, stages: tuple[Stage, ...] = STAGES, redo: Redo = "never") -> None:
+def run_stages(
+    recipe: "Recipe", stages: tuple[Stage, ...] = STAGES, redo: "Redo" = "never"
+) -> None:
     """Run stages in order; finished ones with the same settings are skipped."""
+    from codemoe.lock import run_lock
+
     with run_lock(recipe.run_dir):
         for stage in stages:
             started = time.monotonic()

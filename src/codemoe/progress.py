@@ -1,4 +1,4 @@
-"""Progress on standard error: a bar with an ETA on a terminal, plain lines now and then in a log."""
+"""Progress on standard error: a bar with an ETA on a terminal, now and then a line in a log."""
 
 import sys
 import time

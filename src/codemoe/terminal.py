@@ -1,13 +1,34 @@
 """What commands print for people: results, traces, the doctor's findings."""
 
 import json
+import shlex
+import sys
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from codemoe.errors import UserError
 from codemoe.languages import LANGUAGES
 from codemoe.recipe import Recipe
+
+
+def _console(stderr: bool = False) -> Console:
+    """Plain text: brackets in paths are no markup. A pipe has no width; tables need some."""
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else 120
+    return Console(stderr=stderr, width=width, markup=False, highlight=False)
+
+
+def read_summary(recipe: Recipe) -> dict[str, Any]:
+    """report/summary.json of a finished run."""
+    path = recipe.run_dir / "report" / "summary.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"cannot read {path}: {error}", "make it again: codemoe report RECIPE --force"
+        ) from None
 
 
 def _label(language: str) -> str:
@@ -20,9 +41,8 @@ def _number(value: float | None, digits: int = 3) -> str:
 
 def show_result(recipe: Recipe) -> None:
     """The table a finished run ends with, from report/summary.json."""
-    report = recipe.run_dir / "report"
-    summary = json.loads((report / "summary.json").read_text(encoding="utf-8"))
-    console = Console()
+    summary = read_summary(recipe)
+    console = _console()
     languages = [*recipe.languages, "all"]
     table = Table(title=f"{recipe.name}: held-out problems, corrected CodeBLEU (pass@1)")
     table.add_column("model")
@@ -39,22 +59,27 @@ def show_result(recipe: Recipe) -> None:
             cells.append(f"{one['codebleu']:.3f}" + ("" if passed is None else f" ({passed:.2f})"))
         table.add_row(model, *cells)
     console.print(table)
-    for name, value in summary["retention"].items():
-        if name == "all":
-            console.print(f"retention (mixture / own expert): {_number(value)}")
-    routing = summary.get("routing") or {}
-    if routing.get("accuracy") is not None:
-        console.print(f"routing accuracy: {_number(routing['accuracy'])}")
-    console.print(f"report: {report / 'index.html'}", soft_wrap=True)
+    figures = {
+        "retention (mixture / own expert)": summary["retention"].get("all"),
+        "routing accuracy": (summary.get("routing") or {}).get("accuracy"),
+    }
+    for name, value in figures.items():
+        if value is not None:
+            console.print(f"{name}: {_number(value)}")
+    scores = [one for by_language in summary["models"].values() for one in by_language.values()]
+    if all(one["pass_at_1"] is None for one in scores):
+        console.print("pass@1: not run; codemoe doctor says what it needs, the report says why")
+    console.print(f"report: {recipe.run_dir / 'report' / 'index.html'}", soft_wrap=True)
     console.print(
-        f'try:    codemoe generate {recipe.run_dir} "Sum of the even numbers" --trace',
+        f"try:    codemoe generate {shlex.quote(str(recipe.run_dir))} "
+        '"Sum of the even numbers" --trace',
         soft_wrap=True,
     )
 
 
 def show_trace(result: dict[str, Any]) -> None:
     """Which expert answered and how sure the router was."""
-    console = Console(stderr=True)
+    console = _console(stderr=True)
     routing = result["routing"]
     if routing is None:
         console.print("no routing: this model is dense")
@@ -72,7 +97,7 @@ def show_trace(result: dict[str, Any]) -> None:
 
 
 def show_doctor(found: dict[str, Any]) -> None:
-    console = Console()
+    console = _console()
     device = found["device"]
     console.print(f"codemoe {found['codemoe']}, Python {found['python']}, {found['cores']} cores")
     console.print(

@@ -52,13 +52,17 @@ def encode_prompt(
     marker_char = len(prompt) - len(MARKER)
     encoded = tokenizer(prompt, return_offsets_mapping=True)
     offsets: Sequence[tuple[int, int]] = encoded["offset_mapping"]
+    ids = tuple(encoded["input_ids"])
+    if ids and ids[-1] == tokenizer.eos_token_id:
+        # Some tokenizers end every text; a prompt that ends is answered by a model that is done.
+        ids = ids[:-1]
     # A token that straddles the boundary (a newline merged with what stands before it) belongs to
     # the instruction, so that the router never sees less than the whole of it.
     start = next(
         (i for i, (begin, end) in enumerate(offsets) if begin >= marker_char and end > begin),
-        len(offsets),
+        len(ids),
     )
-    return EncodedPrompt(tuple(encoded["input_ids"]), start)
+    return EncodedPrompt(ids, start)
 
 
 def encode_example(

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from codemoe.artifacts import Redo, run_stage, sha256_of
+from codemoe.data.benchmarks import read_benchmark_texts
 from codemoe.data.build import Dataset, build_dataset, write_dataset
 from codemoe.data.corpus.build import CorpusItem
 from codemoe.data.corpus.rows import SOURCE, corpus_items, corpus_rows, suite_row
@@ -83,7 +83,7 @@ def _build(recipe: Recipe, out: Path) -> None:
         seed=recipe.seed,
         max_rows_per_language=config.max_rows_per_language,
         min_rows_per_language=config.min_rows_per_language,
-        benchmarks=config.benchmarks,
+        benchmarks=[text for path in config.benchmarks for text in read_benchmark_texts(path)],
     )
     dataset = replace(dataset, valid=_one_phrasing(dataset.valid), test=_one_phrasing(dataset.test))
     write_dataset(dataset, out)
@@ -105,7 +105,7 @@ def _read(source: Source, recipe: Recipe, items: list[CorpusItem]) -> Iterator[R
 
 
 def _one_phrasing(rows: list[Row]) -> list[Row]:
-    """Held-out corpus tasks are asked once a language, in a phrasing that the task's name decides."""
+    """Held-out corpus tasks are asked once a language; the task's name decides the phrasing."""
     kept: dict[tuple[str, str, str], list[Row]] = {}
     for row in rows:
         key = (row.group, row.language, "" if row.source == SOURCE else row.id)
@@ -126,7 +126,7 @@ def _write_suites(dataset: Dataset, items: dict[str, CorpusItem], out: Path) -> 
 
 
 def _grammars(recipe: Recipe) -> bool:
-    """Whether every language of the recipe can be parsed here, so that the filter treats all alike."""
+    """Whether all languages of the recipe can be parsed here: the filter treats all alike."""
     from importlib.util import find_spec
 
     modules = {get_language(name).grammar.partition(":")[0] for name in recipe.languages}
@@ -138,21 +138,21 @@ def _grammars(recipe: Recipe) -> bool:
 
 
 def _file_hashes(config: DataConfig) -> dict[str, str]:
-    """Content hashes of all local source files: other content is another data set."""
-    hashes: dict[str, str] = {}
-    for source in config.sources:
-        if source.path is None or (source.kind != "rows" and not Path(source.path).exists()):
-            continue
-        for file in _files_of(source):
-            hashes[str(file)] = sha256_of(file)
-    return hashes
+    """Content hashes of all local files that are read: other content is another data set."""
+    try:
+        files = [file for source in config.sources for file in _files_of(source)]
+        files += [file for path in config.benchmarks for file in find_data_files(path)]
+        return {str(file): sha256_of(file) for file in files}
+    except OSError as error:
+        raise UserError(
+            f"cannot read the data source {error.filename}: {error.strerror}",
+            "check data.sources and data.benchmarks in the recipe",
+        ) from None
 
 
-def _files_of(source: Source) -> list[Any]:
-    assert source.path is not None
+def _files_of(source: Source) -> list[Path]:
+    if source.path is None or (source.kind != "rows" and not Path(source.path).exists()):
+        return []  # the corpus, or a data set on the hub, which its revision fixes
     if source.kind == "xlcost":
         return sorted(Path(source.path).glob("data/*-program-level/*.json"))
-    try:
-        return find_data_files(source.path)
-    except OSError as error:
-        raise UserError(f"cannot read the source {source.path}: {error}") from None
+    return find_data_files(source.path)

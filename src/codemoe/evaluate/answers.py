@@ -54,6 +54,12 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def _write_jsonl(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    draft = path.with_suffix(".draft")
+    draft.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    draft.replace(path)
+
+
 def _sample(row: Row, answer: Generation, seconds: float) -> dict[str, Any]:
     return {
         "id": row.id,
@@ -72,25 +78,24 @@ def answer_rows(
 ) -> tuple[list[dict[str, Any]], Effort]:
     """Samples in the order of `rows`; those already in `out/samples.jsonl` are not made again."""
     path = out / SAMPLES
-    done = read_jsonl(path)
-    path.write_text("".join(json.dumps(sample) + "\n" for sample in done), encoding="utf-8")
-    have = {sample["id"] for sample in done}
-    todo = [
-        (row, encode_prompt(model.tokenizer, row.text, row.language))
-        for row in rows
-        if row.id not in have
-    ]
+    asked = [(row, encode_prompt(model.tokenizer, row.text, row.language)) for row in rows]
     # Rows of one language and similar length share a batch, so that it ends at about one time.
-    todo.sort(key=lambda pair: (pair[0].language, len(pair[1].input_ids)))
+    asked.sort(key=lambda pair: (pair[0].language, len(pair[1].input_ids)))
+    size = recipe.eval.batch_size
+    batches = [asked[start : start + size] for start in range(0, len(asked), size)]
+    found = {sample["id"]: sample for sample in read_jsonl(path)}
+    # A batch is kept whole or made again: with other neighbours its last bits might differ.
+    todo = [batch for batch in batches if any(row.id not in found for row, _ in batch)]
+    again = {row.id for batch in todo for row, _ in batch}
+    done = [sample for sample in found.values() if sample["id"] not in again]
+    _write_jsonl(path, done)
     process = psutil.Process()
     peak = process.memory_info().rss
-    size = recipe.eval.batch_size
     with (
-        progress(f"eval {name}", len(todo), "answers") as advance,
+        progress(f"eval {name}", len(again), "answers") as advance,
         path.open("a", encoding="utf-8") as file,
     ):
-        for start in range(0, len(todo), size):
-            batch = todo[start : start + size]
+        for batch in todo:
             batch_rows = [row for row, _ in batch]
             prompts: list[EncodedPrompt] = [prompt for _, prompt in batch]
             started = time.perf_counter()

@@ -7,7 +7,7 @@ import numpy as np
 
 from codemoe.data.prompt import encode_prompt
 from codemoe.data.rows import Row
-from codemoe.evaluate.statistics import bootstrap_interval
+from codemoe.evaluate.statistics import bootstrap_interval, share_interval
 from codemoe.models.generate import route_prompts
 from codemoe.models.load import CodeModel
 
@@ -44,7 +44,7 @@ def sequence_routing(
         "experts": experts,
         "languages": list(languages),
         "accuracy": float(np.mean(right)),
-        "accuracy_interval": list(bootstrap_interval(right)),
+        "accuracy_interval": share_interval(float(np.mean(right)), len(right)),
         "confusion": confusion.tolist(),
         "confidence": float(np.mean([sample["confidence"] for sample in samples])),
         "unnamed_accuracy": float(np.mean(unnamed)),

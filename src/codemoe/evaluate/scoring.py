@@ -10,7 +10,7 @@ from codemoe.data.rows import Row
 from codemoe.errors import UserError
 from codemoe.evaluate.codebleu import score_corpus
 from codemoe.evaluate.sandbox import NOT_COUNTED, Job, Limits, SandboxProbe, probe, run_jobs
-from codemoe.evaluate.statistics import bootstrap_interval
+from codemoe.evaluate.statistics import share_interval
 from codemoe.evaluate.wrong_language import language_of
 from codemoe.progress import progress
 from codemoe.recipe import EvalConfig
@@ -102,6 +102,11 @@ def result_rows(
     return results
 
 
+def _share(hits: Sequence[float]) -> list[float] | None:
+    interval = share_interval(sum(hits) / len(hits), len(hits)) if hits else None
+    return None if interval is None else list(interval)
+
+
 def figures(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The scores of some results (one language's, or all)."""
     score = score_corpus(
@@ -127,9 +132,9 @@ def figures(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "floor": score.floor,
         "empty": score.empty,
         "exact": sum(exact) / len(exact),
-        "exact_interval": list(bootstrap_interval(exact)),
+        "exact_interval": _share(exact),
         "pass_at_1": sum(passed) / len(passed) if passed else None,
-        "pass_at_1_interval": list(bootstrap_interval(passed)) if passed else None,
+        "pass_at_1_interval": _share(passed),
         "wrong_language": sum(wrong) / len(wrong),
         "by_status": dict(Counter(r["status"] for r in results if r["status"] is not None)),
     }

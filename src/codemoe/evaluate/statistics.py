@@ -54,6 +54,19 @@ def paired_bootstrap(
     return PairedBootstrap(float(differences.mean()), _percentiles(means, level), p)
 
 
+def share_interval(share: float, n: int) -> tuple[float, float] | None:
+    """Wilson's 95 % interval of a share of n answers; unlike a bootstrap, none of 50 is not none.
+
+    E. B. Wilson, Journal of the American Statistical Association 22 (1927), 209-212.
+    """
+    if n < 1:
+        return None
+    z = 1.959964
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
+
+
 def pass_at_k(n: int, c: int, k: int) -> float:
     """Chance that one of k programs passes, from n samples of which c passed.
 

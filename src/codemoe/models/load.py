@@ -316,6 +316,9 @@ def load_mixture(moe_dir: Path, router_file: Path | None = None) -> CodeModel:
         len(model.mixture.experts),
         model.model.config.num_hidden_layers,
     )
+    device = model.model.device
+    for router in (*token_routers, *([sequence.router] if sequence else [])):
+        router.to(device)
     return replace(
         model,
         mixture=replace(model.mixture, sequence_router=sequence, token_routers=token_routers),

@@ -30,7 +30,7 @@ def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
     return run_stage(
         recipe.run_dir / "base",
         "base",
-        {**base.model_dump(mode="json"), "seed": recipe.seed},
+        {"base": base.model_dump(mode="json"), "seed": recipe.seed},
         {"data": data_dir} if base.from_scratch is not None else {},
         work,
         seed=recipe.seed,

@@ -1,5 +1,6 @@
 """The `experts` stage: one adapter per expert, and the dense baseline on everybody's data."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,7 @@ def _train(
             seed=recipe.seed,
             out=out,
         )
+        _settle(out / "adapter_config.json")
 
     return run_stage(
         run_dir / "experts" / name,
@@ -100,3 +102,12 @@ def _train(
         seed=recipe.seed,
         redo=redo,
     )
+
+
+def _settle(path: Path) -> None:
+    """Sort what PEFT keeps in sets: their order is another one in every process."""
+    config = json.loads(path.read_text())
+    for key, value in config.items():
+        if isinstance(value, list):
+            config[key] = sorted(value, key=str)
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")

@@ -11,9 +11,9 @@ from codemoe.evaluate.report.compare import (
     paired_scores,
     ratio,
     ratio_interval,
-    share_interval,
 )
 from codemoe.evaluate.report.read import read_evaluation
+from codemoe.evaluate.statistics import share_interval
 
 
 def test_ratio_of_proportional_scores_is_exact() -> None:

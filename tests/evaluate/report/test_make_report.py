@@ -246,6 +246,7 @@ def test_missing_models_and_a_language_without_expert(
     assert "run <1>" in text
     assert "no own expert" in text
     assert "Dense merge" not in text
+    assert "Own expert: over its 48 of 60 tasks." in text
     assert "not run" in text
     assert "pass@1 was not run: bwrap not found." in text
     assert "sudo apt-get install bubblewrap codemoe eval RECIPE --force" in text

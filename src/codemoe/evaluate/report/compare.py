@@ -96,19 +96,6 @@ def ratio(a: ModelResult, b: ModelResult, language: str | None = None) -> Ratio 
     return Ratio(ours.codebleu / theirs.codebleu, None, min(ours.n, theirs.n))
 
 
-def share_interval(share: float, n: int) -> Interval | None:
-    """Wilson's 95 % interval of a share of n answers; unlike a bootstrap, none of 50 is not none.
-
-    E. B. Wilson, Journal of the American Statistical Association 22 (1927), 209-212.
-    """
-    if n < 1:
-        return None
-    z = 1.959964
-    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
-
-
 def over_languages(model: ModelResult, languages: Collection[str]) -> Scores | None:
     """The model's scores over its tasks in `languages`: as measured when that is all it has.
 

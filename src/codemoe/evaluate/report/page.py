@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from codemoe.evaluate.report.checks import AT_MOST, Check
-from codemoe.evaluate.report.compare import share_interval
 from codemoe.evaluate.report.figures import Figure
 from codemoe.evaluate.report.read import Evaluation
 from codemoe.evaluate.report.samples import RULE, sample_answers
@@ -29,6 +28,7 @@ from codemoe.evaluate.report.words import (
     times,
     versions_of,
 )
+from codemoe.evaluate.statistics import share_interval
 
 if TYPE_CHECKING:
     from markupsafe import Markup

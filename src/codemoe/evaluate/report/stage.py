@@ -1,5 +1,8 @@
 """The `report` stage: write `report/`, then hold the mixture to the recipe's thresholds."""
 
+import json
+import shlex
+import sys
 from pathlib import Path
 
 from codemoe.artifacts import Redo, is_finished, run_stage
@@ -23,9 +26,8 @@ def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
     def work(out: Path) -> None:
         from codemoe.evaluate.report import make_report
 
-        make_report(
-            run_dir, out, thresholds=thresholds, name=recipe.name, command="codemoe run RECIPE"
-        )
+        command = shlex.join(["codemoe", *sys.argv[1:]])
+        make_report(run_dir, out, thresholds=thresholds, name=recipe.name, command=command)
 
     made = run_stage(
         run_dir / "report",
@@ -41,8 +43,6 @@ def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
 
 
 def _hold_to(report_dir: Path, thresholds: dict[str, float | None]) -> None:
-    import json
-
     from codemoe.evaluate.report import check_thresholds
 
     summary = json.loads((report_dir / "summary.json").read_text(encoding="utf-8"))

@@ -1,6 +1,6 @@
 """What stands in the report's tables."""
 
-from codemoe.evaluate.report.compare import Ratio, difference, over_languages, share_interval
+from codemoe.evaluate.report.compare import Ratio, difference, over_languages
 from codemoe.evaluate.report.read import Evaluation, Interval, Scores, Stage
 from codemoe.evaluate.report.summary import ALL, BASE, EXPERT, MIXTURE, ORACLE, ratios
 from codemoe.evaluate.report.table import Cell, Table
@@ -17,6 +17,7 @@ from codemoe.evaluate.report.words import (
     standing,
     times,
 )
+from codemoe.evaluate.statistics import share_interval
 
 
 def all_tables(evaluation: Evaluation) -> dict[str, Table]:
@@ -117,6 +118,12 @@ def compared_models(evaluation: Evaluation) -> Table:
                 Cell(score(total.floor)),
             )
         )
+    most = max(model.total.n for model in evaluation.models.values())
+    fewer = "".join(
+        f" {model_label(name)}: over its {model.total.n:,} of {most:,} tasks."
+        for name, model in evaluation.models.items()
+        if model.total.n < most
+    )
     languages = (language_label(name) for name in evaluation.languages)
     return Table(
         "models",
@@ -134,7 +141,7 @@ def compared_models(evaluation: Evaluation) -> Table:
         tuple(rows),
         "Floor: what the model's answers score against other tasks' references; a score near it "
         "says nothing about the task. Empty: answers without any code. Wrong language: answers "
-        "recognised as another language than the one asked for (Wilson interval).",
+        "recognised as another language than the one asked for (Wilson interval)." + fewer,
         model_label(MIXTURE),
     )
 
