@@ -17,8 +17,8 @@ tags: [codemoe, tiny, code]
 
 {parameters:,} parameters, Mistral architecture, byte-level BPE of {vocabulary:,} tokens, float16.
 
-It stands in for a pre-trained base in `codemoe demo`: fluent in the Python, Java, JavaScript and C++
-of the built-in corpus, and weak at instructions, because it never saw the prompt format. It was
+It stands in for a pre-trained base in `codemoe demo`: fluent in the Python, Java, JavaScript and
+C++ of the built-in corpus, and weak at instructions, because it never saw the prompt format. It was
 trained on plain documents: files of one to three functions, {described:.0%} of them under comments
 that describe them.
 
