@@ -7,6 +7,7 @@ import torch
 
 from codemoe.data.prompt import encode_prompt
 from codemoe.errors import UserError
+from codemoe.models.features import instruction_features
 from codemoe.models.generate import Route, generate_batch, route_prompts
 from codemoe.models.load import (
     BaseReference,
@@ -31,7 +32,7 @@ def moe(tmp_path_factory: pytest.TempPathFactory) -> CodeModel:
         load_base(BaseReference(str(base))), adapters, "completion", {"python": "a", "java": "b"}
     )
     generator = torch.Generator().manual_seed(0)
-    router = LinearRouter(torch.randn(2, 32, generator=generator), torch.zeros(2))
+    router = LinearRouter(torch.randn(2, 64, generator=generator), torch.zeros(2))
     gates = tuple(LinearRouter(torch.randn(2, 32, generator=generator)) for _ in range(2))
     assert model.mixture is not None
     return replace(
@@ -105,6 +106,21 @@ def test_the_router_reads_only_the_instruction(moe: CodeModel) -> None:
         assert answer.choice.expert == choice.expert
         assert answer.choice.confidence == pytest.approx(choice.confidence, abs=1e-5)
         assert sum(choice.probabilities.values()) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_features_ignore_pads_on_either_side() -> None:
+    x_BTD = torch.randn(1, 5, 3, generator=torch.Generator().manual_seed(0))
+    pad = torch.full((1, 2, 3), 99.0)
+    ones, zeros = torch.ones(1, 5), torch.zeros(1, 2)
+    plain = instruction_features(x_BTD, ones)
+    assert torch.allclose(plain[:, :3], x_BTD.mean(1))
+    assert torch.equal(plain[:, 3:], x_BTD[:, -1])
+    right = instruction_features(torch.cat([x_BTD, pad], 1), torch.cat([ones, zeros], 1))
+    left = instruction_features(torch.cat([pad, x_BTD], 1), torch.cat([zeros, ones], 1))
+    assert torch.allclose(right, plain)
+    assert torch.allclose(left, plain)
+    counted = instruction_features(torch.cat([x_BTD, pad], 1), torch.ones(1, 7))
+    assert not torch.allclose(counted, plain)  # the wrong twin
 
 
 def test_streaming_sends_what_is_returned(moe: CodeModel) -> None:

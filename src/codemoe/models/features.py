@@ -31,7 +31,17 @@ def mlp_inputs(model: nn.Module, layers: Sequence[int]) -> Iterator[dict[int, to
             hook.remove()
 
 
-def mean_over(x_BTD: torch.Tensor, mask_BT: torch.Tensor) -> torch.Tensor:
-    """(B, D) float32 mean over the tokens where the mask is 1; pads never count."""
-    weights_BT1 = mask_BT.to(torch.float32)[..., None]
-    return (x_BTD.float() * weights_BT1).sum(1) / weights_BT1.sum(1).clamp_min(1.0)
+def instruction_features(x_BTD: torch.Tensor, mask_BT: torch.Tensor) -> torch.Tensor:
+    """(B, 2 D) float32: the mean over the tokens where the mask is 1, and the last of them.
+
+    The last token has read the whole instruction; the mean holds what single words say. Pads, on
+    either side, never count.
+    """
+    mask_BT = mask_BT.to(torch.float32)
+    mean_BD = (x_BTD.float() * mask_BT[..., None]).sum(1) / mask_BT.sum(1, keepdim=True).clamp_min(
+        1
+    )
+    positions_T = torch.arange(1, mask_BT.shape[1] + 1, device=mask_BT.device)
+    last_B = (mask_BT * positions_T).argmax(1)
+    last_BD = x_BTD[torch.arange(len(x_BTD), device=x_BTD.device), last_B].float()
+    return torch.cat([mean_BD, last_BD], dim=-1)

@@ -16,7 +16,7 @@ import torch
 from codemoe.data.prompt import EncodedPrompt
 from codemoe.errors import UserError
 from codemoe.models.adapter_moe import one_hot_gates
-from codemoe.models.features import mean_over, mlp_inputs
+from codemoe.models.features import instruction_features, mlp_inputs
 from codemoe.models.load import CodeModel, Mixture
 from codemoe.models.sampling import Sampling, choose
 from codemoe.routing.record import Routing
@@ -163,7 +163,7 @@ def _prefill_and_route(mixture: Mixture, decoder: _Decoder) -> Routing:
         decoder.prefill(0, cut)
     batch = decoder.batch
     instruction_BT = batch.mask_BT[:, :cut] * (1 - batch.marked_BT[:, :cut])
-    return sequence.router(mean_over(inputs[sequence.layer], instruction_BT))
+    return sequence.router(instruction_features(inputs[sequence.layer], instruction_BT))
 
 
 @contextmanager

@@ -29,7 +29,10 @@ ROUTER_FILE = "router.safetensors"
 
 @dataclass(frozen=True)
 class SequenceRouter:
-    """Chooses one expert a sequence from the mean MLP input of one layer over the instruction."""
+    """Chooses one expert a sequence from one layer's MLP input over the instruction.
+
+    Its features are those of `models.features.instruction_features`.
+    """
 
     layer: int
     router: LinearRouter

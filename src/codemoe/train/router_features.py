@@ -12,7 +12,7 @@ import torch
 from codemoe.data.prompt import Example, encode_example, encode_prompt
 from codemoe.data.rows import Row, stable_hash
 from codemoe.models.adapter_moe import one_hot_gates
-from codemoe.models.features import mean_over, mlp_inputs
+from codemoe.models.features import instruction_features, mlp_inputs
 from codemoe.models.load import CodeModel
 from codemoe.progress import progress
 
@@ -73,7 +73,9 @@ def sequence_samples(
             mask_BT = torch.tensor([[1] * len(ids[i]) + [0] * (width - len(ids[i])) for i in batch])
             ids_BT, mask_BT = ids_BT.to(model.model.device), mask_BT.to(model.model.device)
             model.model(input_ids=ids_BT, attention_mask=mask_BT, logits_to_keep=1)
-            pooled_LBD = torch.stack([mean_over(inputs[layer], mask_BT) for layer in layers]).cpu()
+            pooled_LBD = torch.stack(
+                [instruction_features(inputs[layer], mask_BT) for layer in layers]
+            ).cpu()
             for column, i in enumerate(batch):
                 features[i] = pooled_LBD[:, column]
             advance(len(batch), "")

@@ -71,6 +71,7 @@ class ProgressAndMetrics(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         row = {"step": state.global_step, **(logs or {})}
+        row.pop("num_tokens", None)  # TRL counts since this process began, not since step 0
         loss = row.get("loss")
         if loss is None:
             return
