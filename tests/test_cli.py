@@ -292,7 +292,9 @@ def test_bad_generate(call: Callable[..., Finished], folder: Path) -> None:
     call("generate", "x", "sum", "--language", "klingon").user_error("unknown language 'klingon'")
     call("generate", "nobody/nothing", "sum").user_error("'nobody/nothing'")
     call("generate", ".", "sum").user_error("is no model codemoe can open", "rows.jsonl")
-    call("generate", "x", "sum", "--temperature", "nan").user_error("temperature")
+    refused = call("generate", "x", "sum", "--temperature", "nan")
+    assert refused.code == 2
+    assert "'--temperature'" in refused.err
 
 
 # -- score and execute -----------------------------------------------------------------------

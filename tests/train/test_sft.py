@@ -13,8 +13,15 @@ from codemoe.errors import UserError
 from codemoe.models.load import BaseReference, load_base
 from codemoe.recipe import LoraConfig, TrainConfig
 from codemoe.train import trainer as trainer_module
-from codemoe.train.sft import IGNORE, _Collator, _dataset, encode_rows, train_adapter
-from tests.models.tiny import save_checkpoint, tiny_model, tiny_tokenizer
+from codemoe.train.sft import (
+    IGNORE,
+    _Collator,
+    _dataset,
+    _ExpertTrainer,
+    encode_rows,
+    train_adapter,
+)
+from tests.models.tiny import CONFIGS, save_checkpoint, tiny_model, tiny_tokenizer
 
 ROWS = [
     Row(
@@ -114,6 +121,23 @@ def test_training_learns_and_a_torn_checkpoint_is_passed_over(base: Path, tmp_pa
     summary = json.loads((out / "training.json").read_text())
     assert summary["trainable_parameters"] > 0
     shutil.rmtree(out)
+
+
+@pytest.mark.parametrize("model_type", sorted(CONFIGS))
+def test_the_loss_is_the_models_own(model_type: str) -> None:
+    """Logits for some columns only must give the loss that transformers computes from all."""
+    model, tokenizer = tiny_model(model_type), tiny_tokenizer()
+    examples, _ = encode_rows(ROWS[:3], tokenizer, 256)
+    data = _dataset(examples, TrainConfig(steps=1, batch_size=3), "all", 0)
+    batch = _Collator(tokenizer.pad_token_id)([data[i] for i in range(3)])
+    del batch["active_BT1"]
+    with torch.no_grad():
+        expected = model(**batch).loss
+        found = _ExpertTrainer.compute_loss(None, model, dict(batch))  # type: ignore[arg-type]
+        batch["labels"] = batch["input_ids"]
+        everything = model(**batch).loss
+    assert float(found) == pytest.approx(float(expected), abs=1e-5)
+    assert float(found) != pytest.approx(float(everything), abs=1e-4)  # the wrong twin
 
 
 def test_no_sample_that_fits_is_a_user_error(base: Path, tmp_path: Path) -> None:
