@@ -2,7 +2,9 @@
 
 from collections import Counter
 
-from codemoe.train.activation import draw_activation
+import pytest
+
+from codemoe.train.activation import COMPLETION_SHARE, draw_activation
 from codemoe.train.order import plan_batches
 
 
@@ -31,6 +33,6 @@ def test_batches_hold_samples_of_similar_length() -> None:
 def test_both_draws_both_ways() -> None:
     drawn = Counter(draw_activation("both", i, 0) for i in range(200))
     assert set(drawn) == {"all", "completion"}
-    assert 70 < drawn["all"] < 130
+    assert drawn["completion"] / 200 == pytest.approx(COMPLETION_SHARE, abs=0.1)
     assert draw_activation("both", 3, 0) == draw_activation("both", 3, 0)
     assert {draw_activation("all", i, 0) for i in range(20)} == {"all"}

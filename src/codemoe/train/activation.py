@@ -12,6 +12,11 @@ import torch
 from torch import nn
 
 
+# How often `both` draws `completion`: acting without having changed how the prompt is read is the
+# harder of the two, and what a mixture does by default.
+COMPLETION_SHARE = 0.75
+
+
 class ActivationMask:
     """Multiplies the update of every LoRA layer of a PEFT model by a (B, T, 1) mask, if any."""
 
@@ -33,7 +38,8 @@ class ActivationMask:
 
 
 def draw_activation(activation: str, batch_index: int, seed: int) -> str:
-    """`all` or `completion` for one batch; for `both` a coin that depends on nothing else."""
+    """`all` or `completion` for one batch; for `both` a draw that depends on nothing else."""
     if activation != "both":
         return activation
-    return random.Random(f"activation:{seed}:{batch_index}").choice(("all", "completion"))
+    drawn = random.Random(f"activation:{seed}:{batch_index}").random()
+    return "completion" if drawn < COMPLETION_SHARE else "all"
