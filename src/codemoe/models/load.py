@@ -263,13 +263,14 @@ def save_routers(
     from safetensors.torch import save_file
 
     tensors = {f"token.{i}.weight": r.weight.detach() for i, r in enumerate(token_routers)}
-    metadata = {"format": "pt"}
     if sequence is not None:
         assert sequence.router.bias is not None
         tensors["sequence.weight"] = sequence.router.weight.detach()
         tensors["sequence.bias"] = sequence.router.bias.detach()
-        metadata["sequence_layer"] = str(sequence.layer)
-    save_file({k: v.contiguous() for k, v in tensors.items()}, path, metadata=metadata)
+        tensors["sequence.layer"] = torch.tensor([sequence.layer])
+    # The layer is a tensor because safetensors writes metadata keys in no fixed order, and the same
+    # routers must be the same bytes.
+    save_file({k: v.contiguous() for k, v in tensors.items()}, path)
 
 
 def load_routers(
@@ -277,12 +278,11 @@ def load_routers(
 ) -> tuple[SequenceRouter | None, tuple[LinearRouter, ...]]:
     try:
         with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise UserError(f"cannot read the router {path}: {error}") from None
     for key, tensor in tensors.items():
-        if tensor.shape[0] != num_experts:
+        if key != "sequence.layer" and tensor.shape[0] != num_experts:
             raise UserError(
                 f"{path}: {key} routes to {tensor.shape[0]} experts but the mixture has "
                 f"{num_experts}"
@@ -295,7 +295,7 @@ def load_routers(
     if "sequence.weight" not in tensors:
         return None, token_routers
     router = LinearRouter(tensors["sequence.weight"], tensors["sequence.bias"])
-    return SequenceRouter(int(metadata["sequence_layer"]), router), token_routers
+    return SequenceRouter(int(tensors["sequence.layer"]), router), token_routers
 
 
 def load_mixture(moe_dir: Path, router_file: Path | None = None) -> CodeModel:
