@@ -38,7 +38,7 @@ def run_codemoe(*arguments: object, cwd: Path | None = None, **environment: str)
     """`codemoe ARGUMENTS` in a process of its own."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
-        [sys.executable, "-m", "codemoe.cli", *map(str, arguments)],
+        [sys.executable, "-m", "codemoe", *map(str, arguments)],
         cwd=cwd,
         env=os.environ | environment,
         stdin=subprocess.DEVNULL,

@@ -258,7 +258,7 @@ def test_no_space_left(
 def test_an_interruption_says_how_to_go_on(tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text("name: r\nbase: {model: builtin}\n")
     process = subprocess.Popen(
-        [sys.executable, "-m", "codemoe.cli", "data", "r.yaml"],
+        [sys.executable, "-m", "codemoe", "data", "r.yaml"],
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         text=True,

@@ -223,6 +223,8 @@ ModelName = Literal[
 
 
 class EvalConfig(Config):
+    # Choose settings on `valid`; `test` is for the figures that are told.
+    split: Literal["test", "valid"] = "test"
     models: tuple[ModelName, ...] = MODEL_NAMES  # type: ignore[assignment]
     samples_per_language: PositiveInt = 50
     max_new_tokens: PositiveInt = 650

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from codemoe.models.generate import Route
     from codemoe.models.load import CodeModel
 
-SUITE = "test"
-
 
 @dataclass(frozen=True)
 class Contender:

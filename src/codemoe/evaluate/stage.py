@@ -9,13 +9,13 @@ from typing import Any
 from codemoe.artifacts import Redo, run_stage
 from codemoe.data.rows import Row
 from codemoe.data.stage import read_split, read_suite
-from codemoe.evaluate.contenders import SUITE, contender, unavailable
+from codemoe.evaluate.contenders import contender, unavailable
 from codemoe.progress import say
 from codemoe.recipe import Recipe
 
 
 def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
-    """Make `eval/<model>/test/` for each model of the recipe; True when any was made."""
+    """Make `eval/<model>/<split>/` for each model of the recipe; True when any was made."""
     made = False
     for name in recipe.eval.models:
         reason = unavailable(name, recipe)
@@ -29,7 +29,7 @@ def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
             _evaluate(name, recipe, out)
 
         made |= run_stage(
-            recipe.run_dir / "eval" / name / SUITE,
+            recipe.run_dir / "eval" / name / recipe.eval.split,
             "eval",
             {"eval": config, "seed": recipe.seed, "model": name},
             one.inputs,
@@ -53,12 +53,12 @@ def _evaluate(name: str, recipe: Recipe, out: Path) -> None:
 
     data_dir = recipe.run_dir / "data"
     rows = held_out(
-        read_split(data_dir, "test"),
+        read_split(data_dir, recipe.eval.split),
         recipe.languages,
         recipe.eval.samples_per_language,
         recipe.seed,
     )
-    suite = read_suite(data_dir, "test")
+    suite = read_suite(data_dir, recipe.eval.split)
     model = open_contender(name, recipe)
     samples, effort = answer_rows(model, name, recipe, rows, out)
     routing = _routing(name, model, rows, samples, recipe)
@@ -79,7 +79,7 @@ def _evaluate(name: str, recipe: Recipe, out: Path) -> None:
     }
     metrics: dict[str, Any] = {
         "model": name,
-        "suite": SUITE,
+        "suite": recipe.eval.split,
         "n": len(results),
         "languages": {language: figures(some) for language, some in by_language.items() if some}
         | {"all": figures(results)},

@@ -1,10 +1,12 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from codemoe.errors import UserError
 from codemoe.evaluate.report.read import read_evaluation
+from codemoe.evaluate.report.words import lead
 from tests.evaluate.report.synthetic import Plan, write_run
 
 
@@ -25,6 +27,17 @@ def test_models_come_in_their_fixed_order_and_answers_by_id(small_run: Path) -> 
 def test_a_model_without_metrics_is_not_finished(small_run: Path) -> None:
     (small_run / "eval" / "expert" / "test" / "metrics.json").unlink()
     assert list(read_evaluation(small_run).models) == ["base", "moe-sequence"]
+
+
+def test_a_split_is_read_by_its_name(small_run: Path) -> None:
+    for model in ("base", "moe-sequence"):
+        folder = small_run / "eval" / model
+        shutil.copytree(folder / "test", folder / "valid")
+    evaluation = read_evaluation(small_run, "valid")
+    assert evaluation.split == "valid"
+    assert list(evaluation.models) == ["base", "moe-sequence"]
+    assert lead(evaluation)[0].startswith("On 12 validation tasks")
+    assert lead(read_evaluation(small_run))[0].startswith("On 12 held-out tasks")
 
 
 def test_seconds_of_nested_manifests_are_counted_once(small_run: Path) -> None:

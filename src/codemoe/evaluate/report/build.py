@@ -24,13 +24,15 @@ def make_report(
     thresholds: Mapping[str, float | None],
     name: str,
     command: str,
+    split: str = "test",
 ) -> dict[str, Any]:
     """Write index.html, tables.md, summary.json and figures/ into `out`; return the summary.
 
-    `name` titles the report, `command` is what made the run; thresholds as in `check_thresholds`.
+    `name` titles the report, `command` is what made the run, `split` the rows that were asked;
+    thresholds as in `check_thresholds`.
     Raises UserError when nothing was evaluated, an input is damaged or `out` cannot be written.
     """
-    evaluation = read_evaluation(run_dir)
+    evaluation = read_evaluation(run_dir, split)
     summary = build_summary(evaluation)
     checks = check_thresholds(summary, thresholds)
     summary["checks"] = [asdict(check) for check in checks]

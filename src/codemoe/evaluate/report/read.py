@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 from codemoe.errors import UserError
 from codemoe.recipe import MODEL_NAMES
 
-SUITE = "test"
 REDO = "redo the evaluation: codemoe eval RECIPE --force"
 Interval = tuple[float, float]
 T = TypeVar("T")
@@ -115,6 +114,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Evaluation:
+    split: str  # test | valid
     models: dict[str, ModelResult]  # in the order of MODEL_NAMES, others after them
     curves: dict[str, list[tuple[int, float]]]  # expert -> (step, training loss)
     stages: list[Stage]
@@ -132,22 +132,23 @@ class Evaluation:
         return next((s for s in found if s.tier), found[0] if found else Sandbox())
 
 
-def read_evaluation(run_dir: Path) -> Evaluation:
-    """Read a run directory.
+def read_evaluation(run_dir: Path, split: str = "test") -> Evaluation:
+    """Read a run directory: what was measured on one split of its data.
 
     Raises UserError when no model has been evaluated, or a file is damaged (it names the place).
     """
-    files = {path.parent.parent.name: path for path in run_dir.glob(f"eval/*/{SUITE}/metrics.json")}
+    files = {path.parent.parent.name: path for path in run_dir.glob(f"eval/*/{split}/metrics.json")}
     if not files:
         what = "does not exist" if not run_dir.is_dir() else "holds no finished evaluation"
         raise UserError(
-            f"{run_dir} {what}; expected {run_dir}/eval/<model>/{SUITE}/metrics.json",
+            f"{run_dir} {what}; expected {run_dir}/eval/<model>/{split}/metrics.json",
             "evaluate first: codemoe eval RECIPE (or the whole run: codemoe run RECIPE)",
         )
     order = [name for name in MODEL_NAMES if name in files]
     order += sorted(files.keys() - set(order))
     models = {name: _model(name, files[name]) for name in order}
     return Evaluation(
+        split=split,
         models=models,
         curves={
             path.parent.name: curve
@@ -247,7 +248,7 @@ def _stages(run_dir: Path) -> list[Stage]:
                     manifest.get("config") or {},
                 )
             )
-        elif folder.name == SUITE and metrics.is_file():
+        elif folder.parent.parent.name == "eval" and metrics.is_file():
             found.append(Stage(name, float(_json(metrics).get("seconds") or 0.0)))
         else:
             inner = (p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))

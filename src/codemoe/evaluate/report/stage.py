@@ -7,17 +7,17 @@ from pathlib import Path
 
 from codemoe.artifacts import Redo, is_finished, run_stage
 from codemoe.errors import MissedThreshold, UserError
-from codemoe.evaluate.contenders import SUITE
 from codemoe.recipe import Recipe
 
 
 def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
     """Make `report/`; raises MissedThreshold, with the report kept, when a threshold is missed."""
     run_dir = recipe.run_dir
+    split = recipe.eval.split
     inputs = {
-        f"eval/{name}": run_dir / "eval" / name / SUITE
+        f"eval/{name}": run_dir / "eval" / name / split
         for name in recipe.eval.models
-        if is_finished(run_dir / "eval" / name / SUITE)
+        if is_finished(run_dir / "eval" / name / split)
     }
     if not inputs:
         raise UserError(f"{run_dir} has no finished evaluation to report on", "codemoe eval RECIPE")
@@ -27,12 +27,14 @@ def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
         from codemoe.evaluate.report import make_report
 
         command = shlex.join(["codemoe", *sys.argv[1:]])
-        make_report(run_dir, out, thresholds=thresholds, name=recipe.name, command=command)
+        make_report(
+            run_dir, out, thresholds=thresholds, name=recipe.name, command=command, split=split
+        )
 
     made = run_stage(
         run_dir / "report",
         "report",
-        {"name": recipe.name, "eval": {"thresholds": thresholds}},
+        {"name": recipe.name, "eval": {"thresholds": thresholds, "split": split}},
         inputs,
         work,
         seed=recipe.seed,

@@ -38,6 +38,7 @@ def build_summary(evaluation: Evaluation) -> dict[str, Any]:
     }
     routing, accuracy_interval = _routing(evaluation)
     return {
+        "split": evaluation.split,
         "models": {
             name: {language: _scores(scores) for language, scores in table.items()}
             for name, table in tables.items()

@@ -149,7 +149,8 @@ def lead(evaluation: Evaluation) -> list[str]:
     sentences = []
     main = main_model(evaluation)
     languages = [language_label(name) for name in main.languages]
-    tasks = f"{main.total.n:,} held-out tasks in {_listed(languages)}"
+    held_out = "held-out" if evaluation.split == "test" else "validation"
+    tasks = f"{main.total.n:,} {held_out} tasks in {_listed(languages)}"
     compared = []
     for name, label in ((EXPERT, "its own experts"), (BASE, "the base")):
         model = evaluation.models.get(name)
