@@ -212,9 +212,25 @@ def test_an_interrupted_stage_goes_on_with_its_files(tmp_path: Path) -> None:
     verify(out)
 
 
-def test_other_settings_start_afresh(tmp_path: Path) -> None:
+def test_an_interrupted_training_is_not_thrown_away_for_other_settings(tmp_path: Path) -> None:
     out = tmp_path / "python"
     interrupted(out)
+    with pytest.raises(UserError) as caught:
+        resumed(out, changed(9))
+    assert "was begun and interrupted with other settings" in caught.value.what
+    assert "now 9" in caught.value.what
+    assert "--force" in caught.value.fix
+    assert resumed(out, changed(9), redo="different") == (True, [])
+
+
+def test_what_cost_no_training_starts_afresh(tmp_path: Path) -> None:
+    def killed(folder: Path) -> None:
+        (folder / "half.txt").write_text("half")
+        raise Killed
+
+    out = tmp_path / "data"
+    with pytest.raises(Killed):
+        run_stage(out, "data", CONFIG, {}, killed)
     assert resumed(out, changed(9)) == (True, [])
 
 

@@ -163,9 +163,18 @@ def test_the_data_stage_works_skips_stops_and_is_forced(
     assert "data: done in" in first.err
     assert (folder / "runs" / "tiny" / "data" / "train.parquet").is_file()
     assert "finished before, skipped" in call("data", "tiny.yaml").err
-    stopped = call("data", "tiny.yaml", "data.max_code_chars=500", "seed=1")
-    stopped.user_error("data.max_code_chars: made with 4000, now 500", "seed: made with 0, now 1")
-    assert "data: done in" in call("data", "tiny.yaml", "seed=1", "--force").err
+    stopped = call("data", "tiny.yaml", "data.max_code_chars=500", "data.split_seed=1")
+    stopped.user_error(
+        "data.max_code_chars: made with 4000, now 500", "data.split_seed: made with 0, now 1"
+    )
+    forced = call("data", "tiny.yaml", "data.split_seed=1", "--force", "--json")
+    assert "data: done in" in forced.err
+    (done,) = json.loads(forced.out)["stages"]
+    assert (done["stage"], done["made"]) == ("data", True)
+    # A seed of training is no seed of the split: the same data, and the same problems held out.
+    assert (
+        "finished before, skipped" in call("data", "tiny.yaml", "data.split_seed=1", "seed=7").err
+    )
     # Another name is another run, and leaves this one alone.
     assert call("data", "tiny.yaml", "name=other").code == 0
     write(folder / "rows.jsonl", *ROWS[:30])

@@ -86,6 +86,18 @@ def test_every_error_is_reported_at_once_with_its_key() -> None:
         ({"base": {}}, "base: give exactly one of `model` and `from_scratch`"),
         ({"base": {"model": "m", "from_scratch": {}}}, "base: give exactly one of"),
         ({"base": {"from_scratch": {"hidden_size": 33}}}, "multiple of num_attention_heads"),
+        (
+            {"base": {"from_scratch": {"num_attention_heads": 32, "num_key_value_heads": 32}}},
+            "must be even",
+        ),
+        ({"base": {"from_scratch": {"sequence_length": 2048}}}, "longer than the window"),
+        ({"base": {"from_scratch": {}, "quantization": "4bit"}}, "no quantization"),
+        ({"data": {"split_seed": 1}}, "tested on what it was trained on"),
+        ({"data": {"test_fraction": 0.2}}, "tested on what it was trained on"),
+        (
+            {"experts": {"define": {"a": {"languages": ["java"]}}}},
+            "no expert for python, javascript, cpp",
+        ),
         ({"experts": {"define": {"../x": {}}}}, "'../x' is no expert name"),
         ({"experts": {"define": {DENSE: {}}}}, "dense baseline's name"),
         ({"experts": {"define": {"a": {"languages": ["rust"]}}}}, "experts.define uses rust"),
@@ -107,6 +119,27 @@ def test_language_aliases_become_canonical_names() -> None:
     assert made.experts.define["web"].languages == ("javascript",)
     assert made.expert_of_language()["javascript"] == "web"
     assert made.expert_of_language()["go"] == "rest"
+
+
+def test_every_row_has_the_first_expert_that_admits_it() -> None:
+    made = recipe(
+        languages=["python", "java"],
+        experts={
+            "define": {
+                "course": {"sources": ["course"]},
+                "java": {"languages": ["java"]},
+                "rest": {},
+            }
+        },
+    )
+    assert made.own_expert("java", "course") == "course"
+    assert made.own_expert("java", "web") == "java"
+    assert made.own_expert("python", "web") == "rest"
+    # A language's name alone cannot call an expert that is for one source.
+    assert made.expert_of_language() == {"python": "rest", "java": "java"}
+    only = recipe(languages=["java"], experts={"define": {"course": {"sources": ["course"]}}})
+    assert only.own_expert("java", "web") is None
+    assert only.expert_of_language() == {}
 
 
 def test_without_definitions_each_language_has_its_expert() -> None:
@@ -257,7 +290,8 @@ def test_an_unreadable_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_byte_order_mark_and_merge_keys_are_read(file: Path) -> None:
     text = "define: {a: &f {languages: [py]}, b: {<<: *f, sources: [s]}}"
     file.write_text(
-        f"\ufeffname: x\nbase: {{model: builtin}}\nexperts: {{{text}}}\n", encoding="utf-8"
+        f"\ufeffname: x\nlanguages: [py]\nbase: {{model: builtin}}\nexperts: {{{text}}}\n",
+        encoding="utf-8",
     )
     made = load_recipe(file).experts.define["b"]
     assert (made.languages, made.sources) == (("python",), ("s",))

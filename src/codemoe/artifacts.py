@@ -22,7 +22,7 @@ from codemoe.errors import UserError
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
 CHECKPOINTS = "checkpoints"  # in a stage's folder: for resuming only, dropped when it is finished
-_ATTEMPT = ".attempt"  # in a partial folder: the hash of the settings it was begun with
+_ATTEMPT = ".attempt"  # in a partial folder: the settings and inputs it was begun with
 Redo = Literal["never", "different", "always"]  # which finished stages are made again
 _PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "datasets", "safetensors")
 
@@ -101,21 +101,26 @@ def versions() -> dict[str, str]:
 def _differences(out: Path, config: dict[str, Any], inputs: dict[str, str]) -> list[str]:
     """One line for each key in which the finished stage at `out` is not the one asked for."""
     manifest = read_manifest(out)
-    before, now = flatten(manifest["config"]), flatten(config)
+    lines = _changes(manifest, {"config": config, "inputs": inputs})
+    if manifest.get("schema_version") != SCHEMA_VERSION:
+        lines.append(f"schema_version: {manifest.get('schema_version')}, now {SCHEMA_VERSION}")
+    return lines
+
+
+def _changes(made: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
+    before, now = flatten(made["config"]), flatten(asked["config"])
     absent = object()
     lines = [
         f"{key}: made with {_shown(before, key)}, now {_shown(now, key)}"
         for key in sorted(before | now)
         if before.get(key, absent) != now.get(key, absent)
     ]
-    old = manifest["inputs"]
+    old, new = made["inputs"], asked["inputs"]
     lines += [
         f"its input {role} has changed since"
-        for role in sorted(old | inputs)
-        if old.get(role) != inputs.get(role)
+        for role in sorted(old | new)
+        if old.get(role) != new.get(role)
     ]
-    if manifest.get("schema_version") != SCHEMA_VERSION:
-        lines.append(f"schema_version: {manifest.get('schema_version')}, now {SCHEMA_VERSION}")
     return lines
 
 
@@ -170,7 +175,7 @@ def run_stage(
                 f"{out} is in the way: it is not codemoe's (it has no {MANIFEST})",
                 "move it elsewhere, or give this run another name: name=other",
             )
-        _begin(partial, {"kind": kind, "config": settings, "inputs": digests})
+        _begin(partial, {"kind": kind, "config": settings, "inputs": digests}, redo)
         if not is_finished(partial):
             for path in inputs.values():
                 verify(path)
@@ -193,30 +198,40 @@ _REDO = (
 )
 
 
-def _made_otherwise(out: Path, lines: list[str]) -> str:
+def _made_otherwise(out: Path, lines: list[str], how: str = "was made") -> str:
     shown = "\n".join(f"  {line}" for line in lines[:12])
     more = f"\n  and {len(lines) - 12} more" if len(lines) > 12 else ""
-    return f"{out} was made with other settings:\n{shown}{more}"
+    return f"{out} {how} with other settings:\n{shown}{more}"
 
 
-def _begin(partial: Path, attempt: Mapping[str, Any]) -> None:
-    """A partial folder for this attempt: what an interrupted one left, if it was the same."""
-    mark = config_hash(attempt)
+def _begin(partial: Path, attempt: dict[str, Any], redo: Redo) -> None:
+    """A partial folder for this attempt: what an interrupted one left, if it was the same.
+
+    Raises UserError when another attempt left training checkpoints there, unless `redo` allows it.
+    """
     partial.parent.mkdir(parents=True, exist_ok=True)
-    if partial.exists() and _attempt_in(partial) != mark:
+    if partial.exists() and (before := _attempt_in(partial)) != attempt:
+        if redo == "never" and before is not None and any((partial / CHECKPOINTS).glob("*")):
+            name = partial.name.removeprefix(".").removesuffix(".partial")
+            what = _made_otherwise(
+                partial.with_name(name), _changes(before, attempt), "was begun and interrupted"
+            )
+            raise UserError(what, _REDO)
         shutil.rmtree(partial)
     if not partial.exists():
         partial.mkdir()
-        (partial / _ATTEMPT).write_text(mark)
+        (partial / _ATTEMPT).write_text(json.dumps(attempt))
 
 
-def _attempt_in(partial: Path) -> str | None:
-    if is_finished(partial):  # killed before the rename
-        manifest = read_manifest(partial)
-        return config_hash({key: manifest[key] for key in ("kind", "config", "inputs")})
+def _attempt_in(partial: Path) -> dict[str, Any] | None:
+    keys = ("kind", "config", "inputs")
     try:
-        return (partial / _ATTEMPT).read_text()
-    except OSError:
+        if is_finished(partial):  # killed before the rename
+            found = read_manifest(partial)
+        else:
+            found = json.loads((partial / _ATTEMPT).read_text())
+        return {key: found[key] for key in keys}
+    except (OSError, ValueError, KeyError, UserError):
         return None
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,7 @@ from codemoe.errors import MissedThreshold, UserError
 
 if TYPE_CHECKING:
     from codemoe.artifacts import Redo
+    from codemoe.pipeline import Outcome, Stage
     from codemoe.recipe import Recipe
 
 app = typer.Typer(
@@ -66,28 +68,31 @@ def _quiet_libraries() -> None:
 
 
 def _run(
-    recipe_path: Path, overrides: list[str] | None, names: tuple[str, ...], redo: "Redo"
-) -> "tuple[Recipe, MissedThreshold | None]":
-    """Run stages (all when none is named); a missed threshold still leaves a result to show."""
-    from codemoe.pipeline import STAGES, find_stage, run_stages
+    recipe_path: Path, overrides: list[str] | None, stages: "tuple[Stage, ...]", redo: "Redo"
+) -> "tuple[Recipe, list[Outcome], MissedThreshold | None]":
+    """Run stages; a missed threshold still leaves a result to show."""
+    from codemoe.pipeline import run_stages
     from codemoe.recipe_file import load_recipe
 
     recipe = load_recipe(recipe_path, overrides)
     _quiet_libraries()
+    outcomes: list[Outcome] = []
     try:
-        run_stages(recipe, tuple(find_stage(name) for name in names) or STAGES, redo)
+        run_stages(recipe, stages, redo, outcomes.append)
     except MissedThreshold as error:
-        return recipe, error
+        return recipe, outcomes, error
     except KeyboardInterrupt:
         print("interrupted; the same command goes on where this stopped", file=sys.stderr)
         raise
-    return recipe, None
+    return recipe, outcomes, None
 
 
 def _run_all(
     recipe_path: Path, overrides: list[str] | None, force: bool, as_json: bool = False
 ) -> None:
-    recipe, missed = _run(recipe_path, overrides, (), "different" if force else "never")
+    from codemoe.pipeline import STAGES
+
+    recipe, _, missed = _run(recipe_path, overrides, STAGES, "different" if force else "never")
     from codemoe.terminal import read_summary, show_result
 
     if as_json:
@@ -132,23 +137,30 @@ def run(
     _run_all(recipe, overrides, force, as_json)
 
 
-def _stage_command(name: str, summary: str, writes: str) -> None:
+def _stage_command(stage: "Stage") -> None:
     def command(
-        recipe: RecipeArg, overrides: OverridesArg = None, force: StageForce = False
+        recipe: RecipeArg,
+        overrides: OverridesArg = None,
+        force: StageForce = False,
+        as_json: Json = False,
     ) -> None:
-        _, missed = _run(recipe, overrides, (name,), "always" if force else "never")
+        redo: Redo = "always" if force else "never"
+        loaded, outcomes, missed = _run(recipe, overrides, (stage,), redo)
+        if as_json:
+            done = [asdict(outcome) for outcome in outcomes]
+            _print_json({"run": str(loaded.run_dir), "stages": done})
         if missed is not None:
             raise missed
 
-    command.__doc__ = f"{summary}\n\nWrites, under runs/<name>/, {writes}."
-    app.command(name)(command)
+    command.__doc__ = f"{stage.summary}\n\nWrites, under runs/<name>/, {stage.writes}."
+    app.command(stage.name)(command)
 
 
 def _stage_commands() -> None:
     from codemoe.pipeline import STAGES
 
     for stage in STAGES:
-        _stage_command(stage.name, stage.summary, stage.writes)
+        _stage_command(stage)
 
 
 _stage_commands()
@@ -163,6 +175,18 @@ def generate(
     language: Annotated[
         str | None, typer.Option(help="Name the language; its expert answers.")
     ] = None,
+    expert: Annotated[str | None, typer.Option(help="Name the expert that answers.")] = None,
+    compare: Annotated[
+        bool,
+        typer.Option("--compare", help="Every expert answers, after one reading of the prompt."),
+    ] = False,
+    follow_fences: Annotated[
+        bool,
+        typer.Option(
+            "--follow-fences",
+            help="Change to the expert of a language whose fenced block the answer opens.",
+        ),
+    ] = False,
     trace: Annotated[
         bool,
         typer.Option("--trace", help="Show which expert answered and how sure the router was."),
@@ -176,7 +200,7 @@ def generate(
     """Write one program and say who wrote it.
 
     The router chooses the expert, or --language names it. For example:
-    codemoe generate runs/demo "Sum of the even numbers" --trace
+    codemoe generate runs/demo "Sum of the even numbers" --trace, or --compare for every expert's.
     """
     from codemoe.languages import get_language
 
@@ -186,10 +210,24 @@ def generate(
         raise UserError("the text is empty", 'codemoe generate MODEL "Sum of the even numbers"')
     named = get_language(language).name if language else None
     _quiet_libraries()
-    from codemoe.models.ask import answer
+    from codemoe.models import ask
     from codemoe.models.sampling import Sampling
 
-    result = answer(model, text, named, max_new_tokens, Sampling(temperature, top_p, seed))
+    sampling = Sampling(temperature, top_p, seed)
+    if compare:
+        if expert or follow_fences:
+            raise UserError("--compare asks every expert; leave out --expert and --follow-fences")
+        compared = ask.compare(model, text, named, max_new_tokens, sampling)
+        if as_json:
+            _print_json(compared)
+        else:
+            from codemoe.terminal import show_compared
+
+            show_compared(compared)
+        return
+    result = ask.answer(
+        model, text, named, max_new_tokens, sampling, expert=expert, follow_fences=follow_fences
+    )
     if as_json:
         _print_json(result)
         return

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from codemoe.errors import UserError
 from codemoe.progress import say
 
 if TYPE_CHECKING:
@@ -80,15 +79,20 @@ STAGES = (
 )
 
 
-def find_stage(name: str) -> Stage:
-    for stage in STAGES:
-        if stage.name == name:
-            return stage
-    raise UserError(f"no stage named {name!r}; stages: {', '.join(s.name for s in STAGES)}")
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one stage: made now, or finished before."""
+
+    stage: str
+    made: bool
+    seconds: float
 
 
 def run_stages(
-    recipe: "Recipe", stages: tuple[Stage, ...] = STAGES, redo: "Redo" = "never"
+    recipe: "Recipe",
+    stages: tuple[Stage, ...] = STAGES,
+    redo: "Redo" = "never",
+    on_done: Callable[[Outcome], None] = lambda outcome: None,
 ) -> None:
     """Run stages in order; finished ones with the same settings are skipped."""
     from codemoe.lock import run_lock
@@ -98,4 +102,5 @@ def run_stages(
             started = time.monotonic()
             made = stage.run(recipe, redo)
             spent = time.monotonic() - started
+            on_done(Outcome(stage.name, made, round(spent, 3)))
             say(f"{stage.name}: {f'done in {spent:.1f} s' if made else 'finished before, skipped'}")

@@ -20,19 +20,24 @@ def _span(seconds: float) -> str:
 
 @contextmanager
 def progress(
-    description: str, total: int, unit: str = "it"
+    description: str, total: int, unit: str = "it", done: int = 0
 ) -> Iterator[Callable[[int, str], None]]:
-    """Yield `advance(n, note)`; `note` is a short live figure such as "loss 0.12"."""
+    """Yield `advance(n, note)`; `note` is a short live figure such as "loss 0.12".
+
+    `done` of the total were done before, by an earlier attempt: the ETA does not count them.
+    """
     if sys.stderr.isatty():
-        with _bar(description, total, unit) as advance:
+        with _bar(description, total, unit, done) as advance:
             yield advance
     else:
-        with _lines(description, total, unit) as advance:
+        with _lines(description, total, unit, done) as advance:
             yield advance
 
 
 @contextmanager
-def _bar(description: str, total: int, unit: str) -> Iterator[Callable[[int, str], None]]:
+def _bar(
+    description: str, total: int, unit: str, done: int
+) -> Iterator[Callable[[int, str], None]]:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -54,7 +59,7 @@ def _bar(description: str, total: int, unit: str) -> Iterator[Callable[[int, str
         TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=Console(stderr=True)) as bars:
-        task = bars.add_task(description, total=total, note="")
+        task = bars.add_task(description, total=total, completed=done, note="")
 
         def advance(n: int = 1, note: str = "") -> None:
             bars.update(task, advance=n)
@@ -65,9 +70,11 @@ def _bar(description: str, total: int, unit: str) -> Iterator[Callable[[int, str
 
 
 @contextmanager
-def _lines(description: str, total: int, unit: str) -> Iterator[Callable[[int, str], None]]:
+def _lines(
+    description: str, total: int, unit: str, done: int
+) -> Iterator[Callable[[int, str], None]]:
     started = last = time.monotonic()
-    done = 0
+    before = done
     latest = ""
 
     def advance(n: int = 1, note: str = "") -> None:
@@ -75,9 +82,9 @@ def _lines(description: str, total: int, unit: str) -> Iterator[Callable[[int, s
         done += n
         latest = note or latest
         now = time.monotonic()
-        if now - last >= _LOG_INTERVAL_S and done < total:
+        if now - last >= _LOG_INTERVAL_S and before < done < total:
             last = now
-            remaining = (now - started) / done * (total - done)
+            remaining = (now - started) / (done - before) * (total - done)
             say(f"{description}: {done}/{total} {unit}, eta {_span(remaining)} {latest}".rstrip())
 
     yield advance

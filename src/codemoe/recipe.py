@@ -6,7 +6,7 @@ Each stage's manifest stores its own section, so a section holds exactly what it
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -14,6 +14,8 @@ from codemoe.languages import LANGUAGES, find_language
 
 PositiveInt = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+BUILTIN = "builtin"  # the base that ships with codemoe
+BUILTIN_HELD_OUT = 0.15  # the share of the corpus that it has not read, under split_seed 0
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # names become folders
 DENSE = "dense-all"  # the dense baseline's place among the experts
 
@@ -53,6 +55,8 @@ class DataConfig(Config):
     sources: tuple[Source, ...] = (Source(kind="corpus"),)
     valid_fraction: Fraction = 0.05
     test_fraction: Fraction = 0.1
+    # Its own, so that runs with other training seeds are held to the same problems.
+    split_seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     max_rows_per_language: PositiveInt | None = None
     min_rows_per_language: PositiveInt = 20
     max_code_chars: PositiveInt = 4000
@@ -99,6 +103,12 @@ class ScratchConfig(Config):
             raise ValueError("hidden_size must be a multiple of num_attention_heads")
         if self.num_attention_heads % self.num_key_value_heads:
             raise ValueError("num_attention_heads must be a multiple of num_key_value_heads")
+        if self.hidden_size // self.num_attention_heads % 2:
+            raise ValueError(
+                "hidden_size / num_attention_heads must be even: positions rotate pairs"
+            )
+        if self.sequence_length > self.max_position_embeddings:
+            raise ValueError("sequence_length is longer than the window, max_position_embeddings")
         return self
 
 
@@ -114,6 +124,10 @@ class BaseConfig(Config):
     def _one_of(self) -> "BaseConfig":
         if (self.model is None) == (self.from_scratch is None):
             raise ValueError("give exactly one of `model` and `from_scratch`")
+        if self.from_scratch is not None and self.quantization != "none":
+            raise ValueError(
+                "a base from_scratch is trained here in full precision: no quantization"
+            )
         return self
 
 
@@ -128,12 +142,21 @@ class ExpertFilter(Config):
     def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return _language_names(value)
 
+    def admits(self, language: str, source: str) -> bool:
+        return (not self.languages or language in self.languages) and (
+            not self.sources or source in self.sources
+        )
+
 
 class LoraConfig(Config):
     rank: PositiveInt = 16
     alpha: Annotated[float, Field(gt=0)] = 32.0
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     target: Literal["mlp", "attention", "both"] = "mlp"
+
+
+# Training keys that change what is shown and kept on the way, not what is made.
+UNFELT = frozenset({"logging_steps", "checkpoint_steps", "report_to"})
 
 
 class TrainConfig(Config):
@@ -198,18 +221,9 @@ class Thresholds(Config):
     routing_accuracy: float | None = None
     wrong_language: float | None = None  # at most
     base_ratio: float | None = None  # mixture CodeBLEU / base CodeBLEU
+    pass_at_1: float | None = None  # of the mixture
 
 
-MODEL_NAMES = (
-    "base",
-    "expert",
-    "merged-ties",
-    "merged-average",
-    "dense-all",
-    "moe-token",
-    "moe-sequence",
-    "moe-oracle",
-)
 ModelName = Literal[
     "base",
     "expert",
@@ -220,12 +234,13 @@ ModelName = Literal[
     "moe-sequence",
     "moe-oracle",
 ]
+MODEL_NAMES: tuple[ModelName, ...] = get_args(ModelName)
 
 
 class EvalConfig(Config):
     # Choose settings on `valid`; `test` is for the figures that are told.
     split: Literal["test", "valid"] = "test"
-    models: tuple[ModelName, ...] = MODEL_NAMES  # type: ignore[assignment]
+    models: tuple[ModelName, ...] = MODEL_NAMES
     samples_per_language: PositiveInt = 50
     max_new_tokens: PositiveInt = 650
     batch_size: PositiveInt = 64
@@ -270,6 +285,33 @@ class Recipe(Config):
             raise ValueError(
                 f"experts.define uses {', '.join(sorted(outside))}, which `languages` does not list"
             )
+        filters = self.expert_filters.values()
+        without = [
+            language
+            for language in self.languages
+            if not any(not one.languages or language in one.languages for one in filters)
+        ]
+        if without:
+            raise ValueError(
+                f"experts.define has no expert for {', '.join(without)}; "
+                "define one, or take it out of `languages`"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _unseen_by_the_builtin_base(self) -> "Recipe":
+        data = self.data
+        held_out = data.valid_fraction + data.test_fraction
+        if (
+            self.base.model == BUILTIN
+            and any(source.kind == "corpus" for source in data.sources)
+            and (data.split_seed != 0 or held_out > BUILTIN_HELD_OUT + 1e-9)
+        ):
+            raise ValueError(
+                "the built-in base has read the corpus' training rows of data.split_seed=0 with "
+                f"{BUILTIN_HELD_OUT:g} held out: keep split_seed and valid_fraction + test_fraction"
+                f" (now {held_out:g}) within that, or it would be tested on what it was trained on"
+            )
         return self
 
     @property
@@ -283,15 +325,29 @@ class Recipe(Config):
             language: ExpertFilter(languages=(language,)) for language in self.languages
         }
 
+    def own_expert(self, language: str, source: str) -> str | None:
+        """The expert for such a row: the first whose filter admits it."""
+        filters = self.expert_filters.items()
+        return next((name for name, one in filters if one.admits(language, source)), None)
+
     def expert_of_language(self) -> dict[str, str]:
-        """Which expert answers for each language: the first whose filter admits it."""
-        chosen: dict[str, str] = {}
-        for language in self.languages:
-            for name, filter_ in self.expert_filters.items():
-                if not filter_.languages or language in filter_.languages:
-                    chosen[language] = name
-                    break
-        return chosen
+        """Which expert a language's name calls: the first that takes it from every source."""
+        chosen = {
+            language: next(
+                (
+                    name
+                    for name, one in self.expert_filters.items()
+                    if not one.sources and one.admits(language, "")
+                ),
+                None,
+            )
+            for language in self.languages
+        }
+        return {language: name for language, name in chosen.items() if name is not None}
+
+    @property
+    def report_dir(self) -> Path:
+        return self.run_dir / ("report" if self.eval.split == "test" else "report-valid")
 
 
 def _language_names(names: tuple[str, ...]) -> tuple[str, ...]:

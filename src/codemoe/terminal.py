@@ -22,7 +22,7 @@ def _console(stderr: bool = False) -> Console:
 
 def read_summary(recipe: Recipe) -> dict[str, Any]:
     """report/summary.json of a finished run."""
-    path = recipe.run_dir / "report" / "summary.json"
+    path = recipe.report_dir / "summary.json"
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -44,7 +44,8 @@ def show_result(recipe: Recipe) -> None:
     summary = read_summary(recipe)
     console = _console()
     languages = [*recipe.languages, "all"]
-    table = Table(title=f"{recipe.name}: held-out problems, corrected CodeBLEU (pass@1)")
+    asked = "held-out" if recipe.eval.split == "test" else "validation"
+    table = Table(title=f"{recipe.name}: {asked} problems, corrected CodeBLEU (pass@1)")
     table.add_column("model")
     for language in languages:
         table.add_column(_label(language), justify="right")
@@ -69,7 +70,7 @@ def show_result(recipe: Recipe) -> None:
     scores = [one for by_language in summary["models"].values() for one in by_language.values()]
     if all(one["pass_at_1"] is None for one in scores):
         console.print("pass@1: not run; codemoe doctor says what it needs, the report says why")
-    console.print(f"report: {recipe.run_dir / 'report' / 'index.html'}", soft_wrap=True)
+    console.print(f"report: {recipe.report_dir / 'index.html'}", soft_wrap=True)
     console.print(
         f"try:    codemoe generate {shlex.quote(str(recipe.run_dir))} "
         '"Sum of the even numbers" --trace',
@@ -94,6 +95,17 @@ def show_trace(result: dict[str, Any]) -> None:
     console.print(
         f"chosen by {routing['by']}; {result['tokens']} tokens; {result['finish_reason']}"
     )
+
+
+def show_compared(result: dict[str, Any]) -> None:
+    """Every expert's answer, the routed one marked; heads on standard error, code on output."""
+    console = _console(stderr=True)
+    routing = result["routing"]
+    for one in result["answers"]:
+        chosen = routing is not None and routing["expert"] == one["expert"]
+        mark = f" <- the router's choice ({routing['confidence']:.4f})" if chosen else ""
+        console.print(f"== {one['expert']}{mark}; {one['tokens']} tokens; {one['finish_reason']}")
+        print(one["text"], flush=True)
 
 
 def show_doctor(found: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ import pytest
 from codemoe.data.corpus.build import distinct_tasks, tasks_of
 from codemoe.data.rows import Row
 from codemoe.data.split import split_groups
-from codemoe.models.load import builtin_base
+from codemoe.models.reference import builtin_base
 from codemoe.recipe import Recipe
 from codemoe.recipe_file import load_recipe
 
@@ -19,7 +19,7 @@ def _split(recipe: Recipe, groups: list[str]) -> dict[str, set[str]]:
     rows = [Row(g, g, "python", g, g, "corpus", "Apache-2.0") for g in groups]
     fractions = {"valid": recipe.data.valid_fraction, "test": recipe.data.test_fraction}
     fractions["train"] = 1 - sum(fractions.values())
-    splits = split_groups(rows, fractions, recipe.seed)
+    splits = split_groups(rows, fractions, recipe.data.split_seed)
     return {name: {row.group for row in some} for name, some in splits.items()}
 
 
@@ -36,7 +36,8 @@ def test_the_base_has_not_seen_the_demos_test_problems(name: str, groups: list[s
     assert trained_on
     assert tested_on
     assert not trained_on & tested_on
-    other = _split(base.model_copy(update={"seed": base.seed + 1}), groups)["train"]
+    data = base.data.model_copy(update={"split_seed": 1})
+    other = _split(base.model_copy(update={"data": data}), groups)["train"]
     assert other & tested_on  # the wrong twin: another seed would leak
 
 

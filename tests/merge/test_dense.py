@@ -8,7 +8,8 @@ from transformers import AutoModelForCausalLM
 
 from codemoe.merge.dense import merge_into
 from codemoe.merge.methods import average
-from codemoe.models.load import BaseReference, load_base
+from codemoe.models.load import load_base
+from codemoe.models.reference import BaseReference
 from tests.models.tiny import random_adapter, save_checkpoint, tiny_model
 
 

@@ -8,14 +8,19 @@ import torch
 from codemoe.data.prompt import encode_prompt
 from codemoe.errors import UserError
 from codemoe.models.features import instruction_features
-from codemoe.models.generate import Route, generate_batch, route_prompts
+from codemoe.models.generate import (
+    Route,
+    generate_batch,
+    generate_with_each_expert,
+    route_prompts,
+)
 from codemoe.models.load import (
-    BaseReference,
     CodeModel,
     SequenceRouter,
     attach_experts,
     load_base,
 )
+from codemoe.models.reference import BaseReference
 from codemoe.models.sampling import Sampling, choose
 from codemoe.routing.routers import LinearRouter
 from tests.models.tiny import random_adapter, save_checkpoint, tiny_model
@@ -164,6 +169,73 @@ def test_finished_rows_leave_the_batch(moe: CodeModel) -> None:
     assert any(a.finish_reason == "stop" for a in ended)
 
 
+def test_every_expert_answers_after_one_reading_of_the_prompt(moe: CodeModel) -> None:
+    prompt = _prompts(moe)[2]
+    read: list[tuple[int, ...]] = []
+
+    def note(module: object, args: object, kwargs: dict[str, torch.Tensor]) -> None:
+        read.append(tuple(kwargs["input_ids"].shape))
+
+    hook = moe.model.register_forward_pre_hook(note, with_kwargs=True)
+    try:
+        answers = generate_with_each_expert(moe, prompt, max_new_tokens=10)
+    finally:
+        hook.remove()
+    for name, answer in zip("ab", answers, strict=True):
+        alone = generate_batch(moe, [prompt], Route("named", (name,)), max_new_tokens=10)[0]
+        assert answer == alone
+    assert answers[0].token_ids != answers[1].token_ids
+    instruction = prompt.marker_start
+    assert [shape for shape in read if shape[1] > 1] == [
+        (1, instruction),
+        (2, len(prompt.input_ids) - instruction),
+    ]
+
+
+def test_a_fence_hands_the_text_to_its_languages_expert(
+    moe: CodeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the first token after the fence on the other expert acts, and only in that row."""
+    monkeypatch.setattr(
+        "codemoe.models.generate.opened_by_tokens",
+        lambda tokenizer, ids: "java" if len(ids) == 4 and ids[:2] == first else None,
+    )
+    prompts = [_prompts(moe)[0], _prompts(moe)[2]]
+    route = Route("named", ("a", "a"))
+    first: list[int] = []
+    plain = generate_batch(moe, prompts, route, max_new_tokens=10)
+    first = list(plain[0].token_ids[:2])
+    assert list(plain[1].token_ids[:2]) != first
+    follow = replace(route, follow_fences=True)
+    switched = generate_batch(moe, prompts, follow, max_new_tokens=10)
+    assert switched[1] == plain[1]
+    assert switched[0].token_ids[:4] == plain[0].token_ids[:4]
+    ids = [*prompts[0].input_ids, *switched[0].token_ids]
+    gates_BTE = torch.zeros(1, len(ids), 2)
+    handed = len(prompts[0].input_ids) + 3  # the fence's last token is read by the next expert
+    gates_BTE[:, prompts[0].marker_start : handed, 0] = 1
+    gates_BTE[:, handed:, 1] = 1
+    assert moe.mixture is not None
+    with torch.no_grad(), moe.mixture.layers.use(gates_BTE):
+        logits_TV = moe.model(input_ids=torch.tensor([ids])).logits[0]
+    start = len(prompts[0].input_ids) - 1
+    assert list(switched[0].token_ids) == logits_TV[start:-1].argmax(-1).tolist()
+    with pytest.raises(UserError, match="follow_fences"):
+        generate_batch(moe, prompts, Route("token", follow_fences=True), max_new_tokens=2)
+
+
+def test_a_long_neighbour_does_not_shorten_an_answer(moe: CodeModel) -> None:
+    """The window is each row's own: 256 tokens for its prompt and its answer."""
+    long = encode_prompt(moe.tokenizer, "a" * 150, "python")
+    short = _prompts(moe)[1]
+    assert 150 < len(long.input_ids) < 256
+    route = Route("named", ("a", "a"))
+    answers = generate_batch(moe, [long, short], route, max_new_tokens=120)
+    room = 256 - len(long.input_ids)
+    assert len(answers[0].token_ids) == room
+    assert len(answers[1].token_ids) == 120
+
+
 def test_bad_requests_are_user_errors(moe: CodeModel) -> None:
     prompts = _prompts(moe)[:1]
     with pytest.raises(UserError, match="no expert named rust"):
@@ -173,6 +245,12 @@ def test_bad_requests_are_user_errors(moe: CodeModel) -> None:
     long = encode_prompt(moe.tokenizer, "word " * 400)
     with pytest.raises(UserError, match="window is 256"):
         generate_batch(moe, [long], Route("sequence"), max_new_tokens=2)
+    with pytest.raises(UserError, match="dense model"):
+        generate_with_each_expert(replace(moe, mixture=None), prompts[0], max_new_tokens=2)
+    assert moe.mixture is not None
+    plain = replace(moe, mixture=replace(moe.mixture, activation="all"))
+    with pytest.raises(UserError, match="act on the prompt too"):
+        generate_with_each_expert(plain, prompts[0], max_new_tokens=2)
     with pytest.raises(UserError, match="temperature"):
         Sampling(temperature=-1)
     with pytest.raises(UserError, match="top_p"):

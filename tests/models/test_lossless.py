@@ -12,7 +12,8 @@ from transformers import AutoModelForCausalLM
 
 from codemoe.models.adapter_moe import one_hot_gates
 from codemoe.models.architectures import ARCHITECTURES
-from codemoe.models.load import BaseReference, attach_experts, load_base
+from codemoe.models.load import attach_experts, load_base
+from codemoe.models.reference import BaseReference
 from tests.models.tiny import CONFIGS, random_adapter, save_checkpoint, tiny_model
 
 # float32 rounding of two orders of summation; the logits are of order 1.

@@ -10,12 +10,13 @@ from safetensors.torch import load_file
 
 from codemoe.data.rows import Row
 from codemoe.errors import UserError
-from codemoe.models.load import BaseReference, load_base
+from codemoe.models.load import load_base
+from codemoe.models.reference import BaseReference
 from codemoe.recipe import LoraConfig, TrainConfig
 from codemoe.train import trainer as trainer_module
 from codemoe.train.sft import (
     IGNORE,
-    _Collator,
+    Collator,
     _dataset,
     _ExpertTrainer,
     encode_rows,
@@ -42,7 +43,7 @@ def test_only_the_completion_and_its_end_are_learned() -> None:
     examples, counts = encode_rows(ROWS, tokenizer, 256)
     assert counts["used"] == 12
     data = _dataset(examples[:4], TrainConfig(steps=1, batch_size=4), "completion", 0)
-    batch = _Collator(tokenizer.pad_token_id)([data[i] for i in range(4)])
+    batch = Collator(tokenizer.pad_token_id)([data[i] for i in range(4)])
     for row in range(4):
         learned = batch["input_ids"][row][batch["labels"][row] != IGNORE]
         text = tokenizer.decode(learned)
@@ -129,7 +130,7 @@ def test_the_loss_is_the_models_own(model_type: str) -> None:
     model, tokenizer = tiny_model(model_type), tiny_tokenizer()
     examples, _ = encode_rows(ROWS[:3], tokenizer, 256)
     data = _dataset(examples, TrainConfig(steps=1, batch_size=3), "all", 0)
-    batch = _Collator(tokenizer.pad_token_id)([data[i] for i in range(3)])
+    batch = Collator(tokenizer.pad_token_id)([data[i] for i in range(3)])
     del batch["active_BT1"]
     with torch.no_grad():
         expected = model(**batch).loss

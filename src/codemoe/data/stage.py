@@ -29,7 +29,6 @@ def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
     config = {
         "data": recipe.data.model_dump(mode="json"),
         "languages": list(recipe.languages),
-        "seed": recipe.seed,
         "files": _file_hashes(recipe.data),
     }
     return run_stage(
@@ -80,7 +79,7 @@ def _build(recipe: Recipe, out: Path) -> None:
             "valid": config.valid_fraction,
             "test": config.test_fraction,
         },
-        seed=recipe.seed,
+        seed=config.split_seed,
         max_rows_per_language=config.max_rows_per_language,
         min_rows_per_language=config.min_rows_per_language,
         benchmarks=[text for path in config.benchmarks for text in read_benchmark_texts(path)],

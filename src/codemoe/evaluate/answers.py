@@ -12,9 +12,9 @@ import psutil
 from codemoe.data.prompt import EncodedPrompt, encode_prompt
 from codemoe.data.rows import Row, stable_hash
 from codemoe.evaluate.contenders import route_for
-from codemoe.models.generate import Generation, generate_batch
+from codemoe.models.generate import Generation, context_window, generate_batch
 from codemoe.models.load import CodeModel
-from codemoe.progress import progress
+from codemoe.progress import progress, say
 from codemoe.recipe import Recipe
 
 SAMPLES = "samples.jsonl"
@@ -73,20 +73,33 @@ def _sample(row: Row, answer: Generation, seconds: float) -> dict[str, Any]:
     }
 
 
+def _unanswered(row: Row) -> dict[str, Any]:
+    """An empty answer, counted as one: the prompt does not fit into the model's window."""
+    nothing = dict.fromkeys(("expert", "confidence", "load"))
+    told = {"completion": "", "finish_reason": "prompt too long", "tokens": 0, "seconds": 0.0}
+    return {"id": row.id, **told, **nothing}
+
+
 def answer_rows(
     model: CodeModel, name: str, recipe: Recipe, rows: Sequence[Row], out: Path
 ) -> tuple[list[dict[str, Any]], Effort]:
     """Samples in the order of `rows`; those already in `out/samples.jsonl` are not made again."""
     path = out / SAMPLES
     asked = [(row, encode_prompt(model.tokenizer, row.text, row.language)) for row in rows]
+    window = context_window(model)
+    too_long = [row for row, prompt in asked if window and len(prompt.input_ids) >= window]
+    if too_long:
+        say(f"eval {name}: {len(too_long)} prompts are longer than the window; not answered")
+        unasked = {row.id for row in too_long}
+        asked = [pair for pair in asked if pair[0].id not in unasked]
     # Rows of one language and similar length share a batch, so that it ends at about one time.
     asked.sort(key=lambda pair: (pair[0].language, len(pair[1].input_ids)))
     size = recipe.eval.batch_size
     batches = [asked[start : start + size] for start in range(0, len(asked), size)]
     found = {sample["id"]: sample for sample in read_jsonl(path)}
     # A batch is kept whole or made again: with other neighbours its last bits might differ.
-    todo = [batch for batch in batches if any(row.id not in found for row, _ in batch)]
-    again = {row.id for batch in todo for row, _ in batch}
+    remaining = [batch for batch in batches if any(row.id not in found for row, _ in batch)]
+    again = {row.id for batch in remaining for row, _ in batch}
     done = [sample for sample in found.values() if sample["id"] not in again]
     _write_jsonl(path, done)
     process = psutil.Process()
@@ -95,7 +108,7 @@ def answer_rows(
         progress(f"eval {name}", len(again), "answers") as advance,
         path.open("a", encoding="utf-8") as file,
     ):
-        for batch in todo:
+        for batch in remaining:
             batch_rows = [row for row, _ in batch]
             prompts: list[EncodedPrompt] = [prompt for _, prompt in batch]
             started = time.perf_counter()
@@ -113,7 +126,7 @@ def answer_rows(
                 done.append(sample)
             file.flush()
             advance(len(batch), "")
-    by_id = {sample["id"]: sample for sample in done}
+    by_id = {sample["id"]: sample for sample in [*done, *map(_unanswered, too_long)]}
     ordered = [by_id[row.id] for row in rows]
     effort = Effort(
         sum(s["tokens"] for s in ordered), sum(s["seconds"] for s in ordered), peak / 2**20

@@ -54,8 +54,8 @@ def open_contender(name: str, recipe: Recipe) -> "CodeModel":
         attach_experts,
         load_base,
         load_mixture,
-        read_reference,
     )
+    from codemoe.models.reference import read_reference
 
     run_dir = recipe.run_dir
     if name.startswith("merged-"):
@@ -69,18 +69,24 @@ def open_contender(name: str, recipe: Recipe) -> "CodeModel":
     return attach_experts(base, {n: run_dir / "experts" / n for n in names}, "all")
 
 
+def own_experts(recipe: Recipe, rows: Sequence[Row]) -> tuple[str, ...]:
+    """The expert that each row belongs to; rows that belong to none have been left out before."""
+    found = [recipe.own_expert(row.language, row.source) for row in rows]
+    return tuple(name for name in found if name is not None)
+
+
 def route_for(name: str, recipe: Recipe, rows: Sequence[Row]) -> "Route":
     """How `name` answers these rows."""
     from codemoe.models.generate import Route
 
-    own = recipe.expert_of_language()
+    own = own_experts(recipe, rows)
     if name == "expert":
         # Alone, an expert is a plain LoRA: it acts on all tokens.
-        return Route("named", tuple(own[row.language] for row in rows), "all")
+        return Route("named", own, "all")
     if name == "dense-all":
         return Route("named", ("dense-all",) * len(rows), "all")
     if name == "moe-oracle":
-        return Route("named", tuple(own[row.language] for row in rows))
+        return Route("named", own)
     if name == "moe-sequence":
         return Route("sequence")
     if name == "moe-token":

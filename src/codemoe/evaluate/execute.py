@@ -89,14 +89,15 @@ def execute_suite(
         if results_path is not None:
             verdicts = _resume(Path(results_path), samples)
             out = stack.enter_context(_open_results(Path(results_path)))
-        todo = [sample for sample in samples if sample.key not in verdicts]
+        remaining = [sample for sample in samples if sample.key not in verdicts]
         # The sandbox hands ids back, so a job's id is its place in the list.
         jobs = [
-            Job(str(i), s.problem.language, s.program, s.problem.tests) for i, s in enumerate(todo)
+            Job(str(i), s.problem.language, s.program, s.problem.tests)
+            for i, s in enumerate(remaining)
         ]
 
         def take(raw: Verdict) -> None:
-            sample = todo[int(raw.id)]
+            sample = remaining[int(raw.id)]
             verdict = Verdict(
                 sample.problem.id, raw.language, raw.status, round(raw.seconds, 4), raw.detail
             )

@@ -17,22 +17,19 @@ def sequence_routing(
     rows: Sequence[Row],
     samples: Sequence[Mapping[str, Any]],
     languages: Sequence[str],
-    expert_of_language: Mapping[str, str],
+    own: Sequence[str],
 ) -> dict[str, Any]:
     assert model.mixture is not None
     experts = list(model.mixture.experts)
     confusion = np.zeros((len(languages), len(experts)), dtype=int)
     for row, sample in zip(rows, samples, strict=True):
         confusion[languages.index(row.language), experts.index(sample["expert"])] += 1
-    right = [
-        float(sample["expert"] == expert_of_language[row.language])
-        for row, sample in zip(rows, samples, strict=True)
-    ]
+    right = [float(sample["expert"] == expert) for expert, sample in zip(own, samples, strict=True)]
     unnamed = [
-        float(choice.expert == expert_of_language[row.language])
+        float(choice.expert == expert)
         for start in range(0, len(rows), 64)
-        for row, choice in zip(
-            rows[start : start + 64],
+        for expert, choice in zip(
+            own[start : start + 64],
             route_prompts(
                 model,
                 [encode_prompt(model.tokenizer, row.text) for row in rows[start : start + 64]],
@@ -57,19 +54,19 @@ def token_routing(
     rows: Sequence[Row],
     samples: Sequence[Mapping[str, Any]],
     languages: Sequence[str],
-    expert_of_language: Mapping[str, str],
+    own: Sequence[str],
 ) -> dict[str, Any]:
-    """Accuracy is the share of (layer, token) choices that went to the language's own expert; the
+    """Accuracy is the share of (layer, token) choices that went to the row's own expert; the
     confusion counts answers by the expert that had most of their choices."""
     assert model.mixture is not None
     experts = list(model.mixture.experts)
     confusion = np.zeros((len(languages), len(experts)), dtype=int)
     right: list[float] = []
     load: dict[str, list[np.ndarray]] = {language: [] for language in languages}
-    for row, sample in zip(rows, samples, strict=True):
+    for row, expert, sample in zip(rows, own, samples, strict=True):
         shares_LE = np.array(sample["load"])
         load[row.language].append(shares_LE)
-        right.append(float(shares_LE[:, experts.index(expert_of_language[row.language])].mean()))
+        right.append(float(shares_LE[:, experts.index(expert)].mean()))
         confusion[languages.index(row.language), int(shares_LE.mean(0).argmax())] += 1
     return {
         "experts": experts,

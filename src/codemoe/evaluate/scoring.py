@@ -15,6 +15,8 @@ from codemoe.evaluate.wrong_language import language_of
 from codemoe.progress import progress
 from codemoe.recipe import EvalConfig
 
+NO_TESTS = "this data carries no tests"
+
 
 @lru_cache(maxsize=20_000)
 def _language_of(code: str) -> str | None:
@@ -32,7 +34,7 @@ def same_code(a: str, b: str) -> bool:
 def sandbox_probe(config: EvalConfig, has_tests: bool) -> SandboxProbe:
     """Whether to execute answers, and if not, why and what would enable it."""
     if not has_tests:
-        return SandboxProbe(None, "this data carries no tests", "")
+        return SandboxProbe(None, NO_TESTS, "")
     if config.execute == "never":
         return SandboxProbe(None, "eval.execute is never", "eval.execute=auto")
     found = probe()

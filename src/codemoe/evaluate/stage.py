@@ -1,43 +1,78 @@
 """The `eval` stage: every compared model on the same held-out rows: samples, results, metrics."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from codemoe.artifacts import Redo, run_stage
 from codemoe.data.rows import Row
 from codemoe.data.stage import read_split, read_suite
-from codemoe.evaluate.contenders import contender, unavailable
+from codemoe.evaluate.contenders import contender, own_experts, unavailable
 from codemoe.progress import say
 from codemoe.recipe import Recipe
+
+if TYPE_CHECKING:
+    from codemoe.evaluate.sandbox import SandboxProbe
 
 
 def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
     """Make `eval/<model>/<split>/` for each model of the recipe; True when any was made."""
+    if recipe.eval.execute == "required":
+        _sandbox(recipe)  # before hours of generation, not after
     made = False
     for name in recipe.eval.models:
         reason = unavailable(name, recipe)
         if reason:
             say(f"eval: {name} is left out: {reason}")
             continue
-        one = contender(name, recipe)
-        config = recipe.eval.model_dump(mode="json", exclude={"models", "thresholds"})
-
-        def work(out: Path, name: str = name) -> None:
-            _evaluate(name, recipe, out)
-
-        made |= run_stage(
-            recipe.run_dir / "eval" / name / recipe.eval.split,
-            "eval",
-            {"eval": config, "seed": recipe.seed, "model": name},
-            one.inputs,
-            work,
-            seed=recipe.seed,
-            redo=redo,
-        )
+        finished = recipe.run_dir / "eval" / name / recipe.eval.split
+        if _make(name, recipe, finished, redo):
+            made = True
+        elif _untested(finished) and _sandbox(recipe).tier is not None:
+            say(f"eval: {name} was not tested for want of a sandbox; testing its answers now")
+            made |= _make(name, recipe, finished, "always", answers=finished / "samples.jsonl")
     return made
+
+
+def _make(
+    name: str, recipe: Recipe, finished: Path, redo: Redo, answers: Path | None = None
+) -> bool:
+    config = recipe.eval.model_dump(mode="json", exclude={"models", "thresholds"})
+    one = contender(name, recipe)
+
+    def work(out: Path) -> None:
+        if answers is not None and not (out / answers.name).exists():
+            shutil.copyfile(answers, out / answers.name)
+        _evaluate(name, recipe, out)
+
+    return run_stage(
+        finished,
+        "eval",
+        {"eval": config, "seed": recipe.seed, "model": name},
+        one.inputs,
+        work,
+        seed=recipe.seed,
+        redo=redo,
+    )
+
+
+def _sandbox(recipe: Recipe) -> "SandboxProbe":
+    """What the tests would run in. Raises UserError for `required` where there is nothing."""
+    from codemoe.evaluate.scoring import sandbox_probe
+
+    suite = read_suite(recipe.run_dir / "data", recipe.eval.split)
+    return sandbox_probe(recipe.eval, bool(suite))
+
+
+def _untested(finished: Path) -> bool:
+    """Whether a finished evaluation has answers with tests that were not run."""
+    from codemoe.evaluate.scoring import NO_TESTS
+
+    metrics = json.loads((finished / "metrics.json").read_text(encoding="utf-8"))
+    return metrics["sandbox"]["tier"] is None and metrics["sandbox"]["reason"] != NO_TESTS
 
 
 def _evaluate(name: str, recipe: Recipe, out: Path) -> None:
@@ -52,11 +87,12 @@ def _evaluate(name: str, recipe: Recipe, out: Path) -> None:
     )
 
     data_dir = recipe.run_dir / "data"
+    asked = read_split(data_dir, recipe.eval.split)
     rows = held_out(
-        read_split(data_dir, recipe.eval.split),
+        [row for row in asked if recipe.own_expert(row.language, row.source)],
         recipe.languages,
         recipe.eval.samples_per_language,
-        recipe.seed,
+        recipe.data.split_seed,
     )
     suite = read_suite(data_dir, recipe.eval.split)
     model = open_contender(name, recipe)
@@ -113,4 +149,8 @@ def _routing(
     measure = {"moe-sequence": sequence_routing, "moe-token": token_routing}.get(name)
     if measure is None:
         return None
-    return measure(model, rows, samples, list(recipe.languages), recipe.expert_of_language())
+    pairs = [(r, s) for r, s in zip(rows, samples, strict=True) if s["expert"] or s["load"]]
+    if not pairs:
+        return None
+    rows, samples = [row for row, _ in pairs], [sample for _, sample in pairs]
+    return measure(model, rows, samples, list(recipe.languages), own_experts(recipe, rows))

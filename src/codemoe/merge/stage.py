@@ -18,7 +18,8 @@ def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
         def work(out: Path, name: str = name) -> None:
             from codemoe.merge.dense import merge_into
             from codemoe.merge.methods import method
-            from codemoe.models.load import load_base, read_reference
+            from codemoe.models.load import load_base
+            from codemoe.models.reference import read_reference
 
             base = load_base(replace(read_reference(run_dir / "base"), quantization="none"))
             combine = method(name, recipe.merge.density, recipe.merge.weight)

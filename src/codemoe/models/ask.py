@@ -1,11 +1,18 @@
-"""One prompt, one answer, with the routing that led to it: what `codemoe generate` prints."""
+"""One prompt, one answer (or one from every expert), with the routing that led to it."""
 
 from typing import Any
 
 from codemoe.data.prompt import encode_prompt
 from codemoe.errors import UserError
-from codemoe.models.generate import Route, generate_batch
-from codemoe.models.load import load_model
+from codemoe.models.generate import (
+    Choice,
+    Generation,
+    Route,
+    generate_batch,
+    generate_with_each_expert,
+    route_prompts,
+)
+from codemoe.models.load import CodeModel, load_model
 from codemoe.models.sampling import Sampling
 
 
@@ -15,43 +22,88 @@ def answer(
     language: str | None,
     max_new_tokens: int,
     sampling: Sampling,
+    *,
+    expert: str | None = None,
+    follow_fences: bool = False,
 ) -> dict[str, Any]:
-    """Open MODEL and answer; a named language picks its expert, otherwise the router does."""
+    """Open MODEL and answer.
+
+    A named expert, or the expert of a named language, answers; otherwise the router chooses.
+    """
     model = load_model(model_argument)
-    mixture = model.mixture
-    if mixture is None:
-        route, by = Route("none"), "nobody"
-    elif language is not None and mixture.expert_of_language:
-        expert = mixture.expert_of_language.get(language)
-        if expert is None:
-            known = ", ".join(mixture.expert_of_language)
-            raise UserError(f"this mixture has no expert for {language}; it has {known}")
-        route, by = Route("named", (expert,)), "name"
-    elif mixture.sequence_router is not None:
-        route, by = Route("sequence"), "the sequence router"
-    elif len(mixture.experts) == 1:
-        route, by = Route("named", mixture.experts, "all"), "name"
-    else:
-        raise UserError(
-            "this mixture has no fitted router yet",
-            f"codemoe router RECIPE, or name a language: {', '.join(mixture.expert_of_language)}",
-        )
+    route, by = _route(model, language, expert, follow_fences)
     prompt = encode_prompt(model.tokenizer, text, language)
     result = generate_batch(
         model, [prompt], route, max_new_tokens=max_new_tokens, sampling=sampling
     )[0]
-    routing = None
-    if result.choice is not None:
-        routing = {
-            "by": by,
-            "expert": result.choice.expert,
-            "confidence": result.choice.confidence,
-            "probabilities": result.choice.probabilities,
-        }
     return {
         "text": result.text,
-        "routing": routing,
+        "routing": None if result.choice is None else _told(result.choice, by),
         "prompt_tokens": result.prompt_tokens,
         "tokens": len(result.token_ids),
         "finish_reason": result.finish_reason,
     }
+
+
+def compare(
+    model_argument: str, text: str, language: str | None, max_new_tokens: int, sampling: Sampling
+) -> dict[str, Any]:
+    """Open MODEL and let every expert answer after one reading of the prompt."""
+    model = load_model(model_argument)
+    prompt = encode_prompt(model.tokenizer, text, language)
+    results = generate_with_each_expert(
+        model, prompt, max_new_tokens=max_new_tokens, sampling=sampling
+    )
+    routed = None
+    if model.mixture is not None and model.mixture.sequence_router is not None:
+        routed = _told(route_prompts(model, [prompt])[0], "the sequence router")
+    return {
+        "answers": [_one(result) for result in results],
+        "routing": routed,
+        "prompt_tokens": len(prompt.input_ids),
+    }
+
+
+def _one(result: Generation) -> dict[str, Any]:
+    assert result.choice is not None
+    return {
+        "expert": result.choice.expert,
+        "text": result.text,
+        "tokens": len(result.token_ids),
+        "finish_reason": result.finish_reason,
+    }
+
+
+def _told(choice: Choice, by: str) -> dict[str, Any]:
+    return {
+        "by": by,
+        "expert": choice.expert,
+        "confidence": choice.confidence,
+        "probabilities": choice.probabilities,
+    }
+
+
+def _route(
+    model: CodeModel, language: str | None, expert: str | None, follow_fences: bool
+) -> tuple[Route, str]:
+    mixture = model.mixture
+    if mixture is None:
+        if expert is not None:
+            raise UserError(f"this model is dense: it has no expert {expert!r}")
+        return Route("none"), "nobody"
+    if expert is not None:
+        return Route("named", (expert,), follow_fences=follow_fences), "name"
+    if language is not None and mixture.expert_of_language:
+        own = mixture.expert_of_language.get(language)
+        if own is None:
+            known = ", ".join(mixture.expert_of_language)
+            raise UserError(f"this mixture has no expert for {language}; it has {known}")
+        return Route("named", (own,), follow_fences=follow_fences), "name"
+    if mixture.sequence_router is not None:
+        return Route("sequence", follow_fences=follow_fences), "the sequence router"
+    if len(mixture.experts) == 1:
+        return Route("named", mixture.experts, "all"), "name"
+    raise UserError(
+        "this mixture has no fitted router yet",
+        f"codemoe router RECIPE, or name an expert: --expert {mixture.experts[0]}",
+    )

@@ -8,15 +8,17 @@ chosen expert takes over at the marker.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 
 from codemoe.data.prompt import EncodedPrompt
 from codemoe.errors import UserError
 from codemoe.models.adapter_moe import one_hot_gates
+from codemoe.models.decoding import Batch, Decoder, left_pad
 from codemoe.models.features import instruction_features, mlp_inputs
+from codemoe.models.fences import opened_by_tokens
 from codemoe.models.load import CodeModel, Mixture
 from codemoe.models.sampling import Sampling, choose
 from codemoe.routing.record import Routing
@@ -31,6 +33,8 @@ class Route:
     by: RouteBy
     experts: tuple[str, ...] = ()  # one a prompt, for `named`
     activation: str | None = None  # all | completion; the mixture's own when None
+    # A fenced block that opens in another language switches to that language's expert.
+    follow_fences: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,75 +55,6 @@ class Generation:
     choice: Choice | None = None
     # Token routing: share of the generated tokens that each layer sent to each expert, (L, E).
     load_LE: tuple[tuple[float, ...], ...] | None = None
-
-
-@dataclass(frozen=True)
-class _Batch:
-    """Left-padded prompts; columns from `cut` on hold every row's marker."""
-
-    input_ids_BT: torch.Tensor
-    mask_BT: torch.Tensor
-    marked_BT: torch.Tensor  # 1 from each row's marker on
-    cut: int
-
-
-def _left_pad(prompts: Sequence[EncodedPrompt], pad_id: int, device: torch.device) -> _Batch:
-    width = max(len(p.input_ids) for p in prompts)
-    ids_BT = torch.full((len(prompts), width), pad_id, dtype=torch.long)
-    mask_BT = torch.zeros((len(prompts), width), dtype=torch.long)
-    marked_BT = torch.zeros((len(prompts), width))
-    for row, prompt in enumerate(prompts):
-        ids_BT[row, width - len(prompt.input_ids) :] = torch.tensor(prompt.input_ids)
-        mask_BT[row, width - len(prompt.input_ids) :] = 1
-        marked_BT[row, width - len(prompt.input_ids) + prompt.marker_start :] = 1
-    longest_marker = max(len(p.input_ids) - p.marker_start for p in prompts)
-    return _Batch(
-        ids_BT.to(device), mask_BT.to(device), marked_BT.to(device), width - longest_marker
-    )
-
-
-class _Decoder:
-    """One batch on its way through the model: the cache, the mask and the rows still alive."""
-
-    def __init__(self, model: Any, batch: _Batch) -> None:
-        from transformers import DynamicCache
-
-        self.model = model
-        self.batch = batch
-        self.cache = DynamicCache(config=model.config)
-        self.mask_BT = batch.mask_BT
-        self.positions_BT = (batch.mask_BT.cumsum(-1) - 1).clamp_min(0)
-        self.position_B1 = self.positions_BT[:, -1:]
-
-    def prefill(self, start: int, end: int) -> torch.Tensor:
-        """Logits (B, V) after the prompt's columns start..end; they enter the cache."""
-        out = self.model(
-            input_ids=self.batch.input_ids_BT[:, start:end],
-            attention_mask=self.mask_BT[:, :end],
-            position_ids=self.positions_BT[:, start:end],
-            past_key_values=self.cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        return out.logits[:, -1]
-
-    def step(self, token_B: torch.Tensor) -> torch.Tensor:
-        self.position_B1 = self.position_B1 + 1
-        self.mask_BT = torch.cat([self.mask_BT, torch.ones_like(self.mask_BT[:, :1])], dim=1)
-        out = self.model(
-            input_ids=token_B[:, None],
-            attention_mask=self.mask_BT,
-            position_ids=self.position_B1,
-            past_key_values=self.cache,
-            use_cache=True,
-        )
-        return out.logits[:, -1]
-
-    def keep(self, rows: torch.Tensor) -> None:
-        """Drop finished rows, so that a batch does not wait for its longest answer at full cost."""
-        self.cache.batch_select_indices(rows)
-        self.mask_BT = self.mask_BT[rows]
-        self.position_B1 = self.position_B1[rows]
 
 
 def _expert_indices(mixture: Mixture, names: Sequence[str]) -> torch.Tensor:
@@ -144,14 +79,14 @@ def _choices(mixture: Mixture, routing: Routing) -> list[Choice]:
 @torch.no_grad()
 def route_prompts(model: CodeModel, prompts: Sequence[EncodedPrompt]) -> list[Choice]:
     """Only route: what the sequence router chooses for each prompt."""
-    decoder = _Decoder(
-        model.model, _left_pad(prompts, model.tokenizer.pad_token_id, model.model.device)
+    decoder = Decoder(
+        model.model, left_pad(prompts, model.tokenizer.pad_token_id, model.model.device)
     )
     assert model.mixture is not None
     return _choices(model.mixture, _prefill_and_route(model.mixture, decoder))
 
 
-def _prefill_and_route(mixture: Mixture, decoder: _Decoder) -> Routing:
+def _prefill_and_route(mixture: Mixture, decoder: Decoder) -> Routing:
     """The bare base reads the instruction; the router reads its states in the same pass."""
     sequence = mixture.sequence_router
     if sequence is None:
@@ -161,8 +96,7 @@ def _prefill_and_route(mixture: Mixture, decoder: _Decoder) -> Routing:
     cut = decoder.batch.cut
     with mlp_inputs(decoder.model, [sequence.layer]) as inputs:
         decoder.prefill(0, cut)
-    batch = decoder.batch
-    instruction_BT = batch.mask_BT[:, :cut] * (1 - batch.marked_BT[:, :cut])
+    instruction_BT = decoder.batch.instruction_BT()
     return sequence.router(instruction_features(inputs[sequence.layer], instruction_BT))
 
 
@@ -179,6 +113,12 @@ def _token_routing(
             counts_BLE[:, layer] += routing.gates_NE().cpu()
 
 
+def context_window(model: CodeModel) -> int | None:
+    """Tokens that prompt and answer may have together; None where the model sets no limit."""
+    limit = getattr(model.model.config, "max_position_embeddings", None)
+    return int(limit) if limit else None
+
+
 def generate_batch(
     model: CodeModel,
     prompts: Sequence[EncodedPrompt],
@@ -192,106 +132,181 @@ def generate_batch(
 
     Rows do not influence each other; a batched answer differs from a single one by rounding only.
     """
-    sampling = sampling or Sampling()
     if route.by != "none" and model.mixture is None:
         raise UserError(f"routing by {route.by!r} needs a mixture; this is a dense model")
-    limit = getattr(model.model.config, "max_position_embeddings", None)
-    longest = max(len(p.input_ids) for p in prompts)
-    if limit and longest + 1 > limit:
-        raise UserError(
-            f"the prompt has {longest} tokens but the model's window is {limit}", "shorten it"
-        )
-    steps = min(max_new_tokens, limit - longest) if limit else max_new_tokens
-    batch = _left_pad(prompts, model.tokenizer.pad_token_id, model.model.device)
+    if route.follow_fences and route.by == "token":
+        raise UserError("token gates choose at every token; follow_fences is for one expert a text")
+    _check_window(model, prompts)
+    batch = left_pad(prompts, model.tokenizer.pad_token_id, model.model.device)
     with torch.inference_mode():
-        return _decode(model, prompts, batch, route, steps, sampling, on_token)
+        decoder = Decoder(model.model, batch)
+        start = _start(model, decoder, route)
+        limits = _limits(model, prompts, max_new_tokens)
+        return _decode(model, decoder, start, route, limits, sampling or Sampling(), on_token)
 
 
-def _start(
-    model: CodeModel, decoder: _Decoder, route: Route
-) -> tuple[torch.Tensor, torch.Tensor | None, list[Choice | None]]:
-    """Read the prompt: the first logits, the gates (B, 1, E) from then on, and the choices."""
-    batch = decoder.batch
-    width = batch.input_ids_BT.shape[1]
-    none: list[Choice | None] = [None] * len(batch.input_ids_BT)
+def generate_with_each_expert(
+    model: CodeModel,
+    prompt: EncodedPrompt,
+    *,
+    max_new_tokens: int,
+    sampling: Sampling | None = None,
+) -> list[Generation]:
+    """One answer from every expert, in the mixture's order, after one reading of the prompt."""
     mixture = model.mixture
-    if route.by == "none" or mixture is None:
-        return decoder.prefill(0, width), None, none
-    activation = route.activation or mixture.activation
-    active_BT1 = None if activation == "all" else batch.marked_BT[:, batch.cut :, None]
-    if route.by == "token":
-        if activation == "all":
-            with _token_routing(mixture, None, None):
-                return decoder.prefill(0, width), None, none
+    if mixture is None:
+        raise UserError("comparing experts needs a mixture; this is a dense model")
+    if mixture.activation != "completion":
+        raise UserError(
+            "this mixture's experts act on the prompt too, so one reading cannot serve them all",
+            "make it with moe.activation=completion, or ask once for each: --expert NAME",
+        )
+    _check_window(model, [prompt])
+    num_experts = len(mixture.experts)
+    batch = left_pad([prompt], model.tokenizer.pad_token_id, model.model.device)
+    with torch.inference_mode():
+        decoder = Decoder(model.model, batch)
         decoder.prefill(0, batch.cut)
-        with _token_routing(mixture, active_BT1, None):
-            return decoder.prefill(batch.cut, width), None, none
-    choices: list[Choice | None]
+        decoder.repeat(num_experts)
+        route = Route("named", mixture.experts)
+        start = _hand_over(mixture, decoder, torch.arange(num_experts))
+        start = replace(start, choices=_named(route.experts))
+        limits = _limits(model, [prompt] * num_experts, max_new_tokens)
+        return _decode(model, decoder, start, route, limits, sampling or Sampling(), None)
+
+
+def _check_window(model: CodeModel, prompts: Sequence[EncodedPrompt]) -> None:
+    window = context_window(model)
+    longest = max(len(p.input_ids) for p in prompts)
+    if window and longest + 1 > window:
+        raise UserError(
+            f"the prompt has {longest} tokens but the model's window is {window}", "shorten it"
+        )
+
+
+def _limits(model: CodeModel, prompts: Sequence[EncodedPrompt], max_new_tokens: int) -> list[int]:
+    """How long each answer may get: its own prompt counts, its neighbours' do not."""
+    window = context_window(model)
+    if window is None:
+        return [max_new_tokens] * len(prompts)
+    return [min(max_new_tokens, window - len(prompt.input_ids)) for prompt in prompts]
+
+
+@dataclass(frozen=True)
+class _Start:
+    """The prompt has been read: the first logits, the gates from then on, who was chosen."""
+
+    prompt_tokens: list[int]
+    logits_BV: torch.Tensor
+    gates_B1E: torch.Tensor | None
+    choices: Sequence[Choice | None]
+
+
+def _named(experts: Sequence[str]) -> list[Choice]:
+    return [Choice(name, 1.0, {name: 1.0}) for name in experts]
+
+
+def _hand_over(mixture: Mixture, decoder: Decoder, experts_B: torch.Tensor) -> _Start:
+    """Each row's expert takes over at its marker; what stands before it has been read."""
+    batch = decoder.batch
+    gates_B1E = one_hot_gates(experts_B, len(mixture.experts)).to(batch.marked_BT.device)
+    active_BT1 = batch.marked_BT[:, batch.cut :, None]
+    with mixture.layers.use(gates_B1E * active_BT1):
+        logits_BV = decoder.prefill(batch.cut, batch.width)
+    return _Start(_lengths(batch), logits_BV, gates_B1E, [])
+
+
+def _lengths(batch: Batch) -> list[int]:
+    lengths: list[int] = batch.mask_BT.sum(1).tolist()
+    return lengths
+
+
+def _start(model: CodeModel, decoder: Decoder, route: Route) -> _Start:
+    batch, mixture = decoder.batch, model.mixture
+    lengths = _lengths(batch)
+    none: list[Choice | None] = [None] * len(lengths)
+    if route.by == "none" or mixture is None:
+        return _Start(lengths, decoder.prefill(0, batch.width), None, none)
+    everywhere = (route.activation or mixture.activation) == "all"
+    if route.by == "token":
+        if everywhere:
+            with _token_routing(mixture, None, None):
+                return _Start(lengths, decoder.prefill(0, batch.width), None, none)
+        decoder.prefill(0, batch.cut)
+        with _token_routing(mixture, batch.marked_BT[:, batch.cut :, None], None):
+            return _Start(lengths, decoder.prefill(batch.cut, batch.width), None, none)
     if route.by == "named":
         experts_B = _expert_indices(mixture, route.experts)
-        choices = [Choice(name, 1.0, {name: 1.0}) for name in route.experts]
-        if activation == "completion":
+        choices = _named(route.experts)
+        if not everywhere:
             decoder.prefill(0, batch.cut)
     else:
-        reader = decoder if activation == "completion" else _Decoder(model.model, batch)
+        # Experts that act on the whole prompt have to read it again, after the base has.
+        reader = Decoder(model.model, batch) if everywhere else decoder
         routing = _prefill_and_route(mixture, reader)
         experts_B = routing.experts_NK[:, 0]
-        choices = list(_choices(mixture, routing))
+        choices = _choices(mixture, routing)
+    if not everywhere:
+        return replace(_hand_over(mixture, decoder, experts_B), choices=choices)
     gates_B1E = one_hot_gates(experts_B, len(mixture.experts)).to(batch.marked_BT.device)
-    if active_BT1 is None:
-        with mixture.layers.use(gates_B1E):
-            return decoder.prefill(0, width), gates_B1E, choices
-    with mixture.layers.use(gates_B1E * active_BT1):
-        return decoder.prefill(batch.cut, width), gates_B1E, choices
+    with mixture.layers.use(gates_B1E):
+        return _Start(lengths, decoder.prefill(0, batch.width), gates_B1E, choices)
 
 
 def _decode(
     model: CodeModel,
-    prompts: Sequence[EncodedPrompt],
-    batch: _Batch,
+    decoder: Decoder,
+    start: _Start,
     route: Route,
-    steps: int,
+    limits: Sequence[int],
     sampling: Sampling,
     on_token: Callable[[int, int], None] | None,
 ) -> list[Generation]:
-    decoder = _Decoder(model.model, batch)
-    logits_BV, gates_B1E, choices = _start(model, decoder, route)
+    mixture, tokenizer = model.mixture, model.tokenizer
+    logits_BV, gates_B1E = start.logits_BV, start.gates_B1E
     generator = torch.Generator(device=logits_BV.device).manual_seed(sampling.seed)
-    eos = model.tokenizer.eos_token_id
-    answers: list[list[int]] = [[] for _ in prompts]
-    finished = [False] * len(prompts)
-    alive = list(range(len(prompts)))  # prompt index of each row still in the batch
-    mixture = model.mixture
-    counts = None
+    answers: list[list[int]] = [[] for _ in limits]
+    stopped = [False] * len(limits)  # by the end token, not by the limit
+    alive = list(range(len(limits)))  # index of each row still in the batch
+    counts_BLE = None
     if route.by == "token" and mixture is not None:
-        counts = torch.zeros(len(prompts), len(mixture.token_routers), len(mixture.experts))
-    for step in range(steps):
+        counts_BLE = torch.zeros(len(limits), len(mixture.token_routers), len(mixture.experts))
+    while True:
         token_B = choose(logits_BV, sampling, generator)
-        for row, token in zip(alive, token_B.tolist(), strict=True):
-            if finished[row]:
+        for at, (row, token) in enumerate(zip(alive, token_B.tolist(), strict=True)):
+            if stopped[row] or len(answers[row]) >= limits[row]:
                 continue
-            if token == eos:
-                finished[row] = True
+            if token == tokenizer.eos_token_id:
+                stopped[row] = True
                 continue
             answers[row].append(token)
             if on_token is not None:
                 on_token(row, token)
-        open_rows = [i for i, row in enumerate(alive) if not finished[row]]
-        if not open_rows or step == steps - 1:
+            if route.follow_fences and gates_B1E is not None and mixture is not None:
+                opened = opened_by_tokens(tokenizer, answers[row])
+                expert = mixture.expert_of_language.get(opened or "")
+                if expert is not None:
+                    gates_B1E = gates_B1E.clone()
+                    gates_B1E[at] = 0
+                    gates_B1E[at, :, mixture.experts.index(expert)] = 1
+        going = [
+            i for i, row in enumerate(alive) if not stopped[row] and len(answers[row]) < limits[row]
+        ]
+        if not going:
             break
-        if len(open_rows) <= 0.75 * len(alive):
-            rows = torch.tensor(open_rows, device=token_B.device)
+        if len(going) <= 0.75 * len(alive):
+            rows = torch.tensor(going, device=token_B.device)
             decoder.keep(rows)
             token_B = token_B[rows]
             gates_B1E = None if gates_B1E is None else gates_B1E[rows]
-            alive = [alive[i] for i in open_rows]
-        if counts is not None and mixture is not None:
-            step_counts = torch.zeros(len(alive), *counts.shape[1:])
+            alive = [alive[i] for i in going]
+        if counts_BLE is not None and mixture is not None:
+            step_counts = torch.zeros(len(alive), *counts_BLE.shape[1:])
             with _token_routing(mixture, None, step_counts):
                 logits_BV = decoder.step(token_B)
             for i, row in enumerate(alive):
-                if not finished[row]:
-                    counts[row] += step_counts[i]
+                if not stopped[row] and len(answers[row]) < limits[row]:
+                    counts_BLE[row] += step_counts[i]
         elif gates_B1E is not None and mixture is not None:
             with mixture.layers.use(gates_B1E):
                 logits_BV = decoder.step(token_B)
@@ -299,14 +314,14 @@ def _decode(
             logits_BV = decoder.step(token_B)
     return [
         Generation(
-            text=str(model.tokenizer.decode(answers[i], skip_special_tokens=True)),
+            text=str(tokenizer.decode(answers[i], skip_special_tokens=True)),
             token_ids=tuple(answers[i]),
-            prompt_tokens=len(prompt.input_ids),
-            finish_reason="stop" if finished[i] else "length",
-            choice=choices[i],
-            load_LE=None if counts is None else _shares(counts[i]),
+            prompt_tokens=start.prompt_tokens[i],
+            finish_reason="stop" if stopped[i] else "length",
+            choice=start.choices[i],
+            load_LE=None if counts_BLE is None else _shares(counts_BLE[i]),
         )
-        for i, prompt in enumerate(prompts)
+        for i in range(len(limits))
     ]
 
 

@@ -19,10 +19,16 @@ from transformers import (
 from codemoe.artifacts import is_finished, read_manifest
 from codemoe.errors import UserError
 from codemoe.models.adapter_moe import LoraFactors, MixtureLayers, attach
+from codemoe.models.reference import (
+    REFERENCE,
+    BaseReference,
+    check_content,
+    read_reference,
+    resolve,
+)
+from codemoe.recipe import BUILTIN
 from codemoe.routing.routers import LinearRouter
 
-BUILTIN = "builtin"
-REFERENCE = "reference.json"
 MOE_FILE = "moe.json"
 ROUTER_FILE = "router.safetensors"
 
@@ -57,45 +63,6 @@ class CodeModel:
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     mixture: Mixture | None = None
-
-
-def builtin_base() -> Path:
-    """The folder of the base checkpoint that ships inside the package."""
-    return Path(__file__).parent.parent / "assets" / "base"
-
-
-@dataclass(frozen=True)
-class BaseReference:
-    """Where the frozen base lives: a folder or a hub id with its resolved revision."""
-
-    model: str
-    revision: str | None = None
-    quantization: str = "none"
-
-
-def write_reference(reference: BaseReference, folder: Path) -> None:
-    fields = {
-        "model": reference.model,
-        "revision": reference.revision,
-        "quantization": reference.quantization,
-    }
-    (folder / REFERENCE).write_text(json.dumps(fields, indent=2) + "\n")
-
-
-def read_reference(base_dir: Path) -> BaseReference:
-    """The base of a `base/` stage directory: what it refers to, or itself."""
-    file = base_dir / REFERENCE
-    if file.is_file():
-        return BaseReference(**json.loads(file.read_text()))
-    return BaseReference(str(base_dir))
-
-
-def resolve(model: str) -> str:
-    """`builtin` and folders become absolute paths; a hub id stays as it is."""
-    if model == BUILTIN:
-        return str(builtin_base())
-    path = Path(model)
-    return str(path.resolve()) if path.is_dir() else model
 
 
 def _explain(error: Exception, model: str, what: str) -> UserError:
@@ -136,13 +103,15 @@ def load_tokenizer(reference: BaseReference) -> PreTrainedTokenizerBase:
             "convert it: AutoTokenizer.from_pretrained(..., use_fast=True).save_pretrained(FOLDER)",
         )
     if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
+        # Pads are masked everywhere; a tokenizer without an end token has some token to spare.
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
     return tokenizer
 
 
 def load_base(reference: BaseReference) -> CodeModel:
     """The base in evaluation mode: float32 on a CPU, bfloat16 (or 4-bit) on a GPU."""
     name = resolve(reference.model)
+    check_content(reference)
     tokenizer = load_tokenizer(reference)
     cuda = torch.cuda.is_available()
     options: dict[str, Any] = {"dtype": torch.bfloat16 if cuda else torch.float32}
@@ -302,17 +271,19 @@ def load_mixture(moe_dir: Path, router_file: Path | None = None) -> CodeModel:
     """A `moe/` directory with the routers of `router_file` (its own when None)."""
     try:
         description = json.loads((moe_dir / MOE_FILE).read_text())
+        reference = BaseReference(**description["base"])
+        adapters = {entry["name"]: moe_dir / entry["path"] for entry in description["experts"]}
+        activation, of_language = description["activation"], description["expert_of_language"]
     except FileNotFoundError:
         raise UserError(f"{moe_dir} is not a mixture (it has no {MOE_FILE})") from None
-    reference = BaseReference(**description["base"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{moe_dir / MOE_FILE} is damaged: {type(error).__name__} {error}",
+            "make it again: codemoe moe RECIPE --force",
+        ) from None
     if not Path(reference.model).is_absolute() and (moe_dir / reference.model).is_dir():
         reference = replace(reference, model=str((moe_dir / reference.model).resolve()))
-    model = attach_experts(
-        load_base(reference),
-        {entry["name"]: moe_dir / entry["path"] for entry in description["experts"]},
-        description["activation"],
-        description["expert_of_language"],
-    )
+    model = attach_experts(load_base(reference), adapters, activation, of_language)
     assert model.mixture is not None
     sequence, token_routers = load_routers(
         router_file or moe_dir / ROUTER_FILE,
@@ -359,9 +330,20 @@ def load_model(argument: str) -> CodeModel:
 def _load_single_adapter(path: Path) -> CodeModel:
     """One expert of a run, or any PEFT LoRA directory, on the base it names."""
     base_dir = path.parent.parent / "base"
-    if is_finished(path) and read_manifest(path)["kind"] == "expert" and is_finished(base_dir):
+    of_a_run = is_finished(path) and read_manifest(path)["kind"] in ("expert", "dense")
+    if of_a_run and is_finished(base_dir):
         reference = read_reference(base_dir)
     else:
-        name = json.loads((path / "adapter_config.json").read_text())["base_model_name_or_path"]
+        try:
+            config = json.loads((path / "adapter_config.json").read_text())
+            name = config["base_model_name_or_path"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"cannot read {path / 'adapter_config.json'}: {error}") from None
+        if not isinstance(name, str):
+            raise UserError(
+                f"{path / 'adapter_config.json'} does not say which base it belongs to "
+                f"(base_model_name_or_path is {name!r})",
+                "write the checkpoint's folder or hub id there",
+            )
         reference = BaseReference(name)
     return attach_experts(load_base(reference), {path.name: path}, "all")

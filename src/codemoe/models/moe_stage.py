@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from codemoe.artifacts import Redo, run_stage
@@ -35,13 +36,12 @@ def _assemble(recipe: Recipe, out: Path) -> None:
 
     from codemoe.models.load import (
         MOE_FILE,
-        REFERENCE,
         ROUTER_FILE,
         attach_experts,
         load_base,
-        read_reference,
         save_routers,
     )
+    from codemoe.models.reference import REFERENCE, read_reference
     from codemoe.routing.routers import LinearRouter
 
     base_dir = recipe.run_dir / "base"
@@ -57,11 +57,7 @@ def _assemble(recipe: Recipe, out: Path) -> None:
     inside = not (base_dir / REFERENCE).is_file()
     model_name = os.path.join("..", "base") if inside else reference.model
     description = {
-        "base": {
-            "model": model_name,
-            "revision": reference.revision,
-            "quantization": reference.quantization,
-        },
+        "base": asdict(replace(reference, model=model_name)),
         "experts": entries,
         "expert_of_language": recipe.expert_of_language(),
         "activation": recipe.moe.activation,

@@ -4,13 +4,16 @@ from pathlib import Path
 
 from codemoe.artifacts import Redo, run_stage
 from codemoe.data.stage import read_split
-from codemoe.recipe import Recipe
+from codemoe.models.reference import content_sha256
+from codemoe.recipe import BUILTIN, UNFELT, Recipe
 
 
 def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
     """Make `base/`; True when it was made, False when it was there already."""
     base = recipe.base
     data_dir = recipe.run_dir / "data"
+    scratch = base.from_scratch is not None
+    content = None if base.model is None else content_sha256(base.model)
 
     def work(out: Path) -> None:
         if base.from_scratch is not None:
@@ -18,20 +21,23 @@ def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
 
             pretrain(read_split(data_dir, "train"), base.from_scratch, recipe.seed, out)
             return
-        from codemoe.models.load import BaseReference, load_tokenizer, write_reference
+        from codemoe.models.load import load_tokenizer
+        from codemoe.models.reference import BaseReference, resolve, write_reference
 
         assert base.model is not None
-        reference = BaseReference(
-            base.model, _resolved_revision(base.model, base.revision), base.quantization
-        )
+        # Absolute, so that the run can be used from another folder; `builtin` is one anywhere.
+        where = base.model if base.model == BUILTIN else resolve(base.model)
+        revision = _resolved_revision(base.model, base.revision)
+        reference = BaseReference(where, revision, base.quantization, content)
         load_tokenizer(reference)  # an unusable checkpoint is refused here, not hours later
         write_reference(reference, out)
 
     return run_stage(
         recipe.run_dir / "base",
         "base",
-        {"base": base.model_dump(mode="json"), "seed": recipe.seed},
-        {"data": data_dir} if base.from_scratch is not None else {},
+        {"base": base.model_dump(mode="json", exclude={"from_scratch": UNFELT})}
+        | ({"seed": recipe.seed} if scratch else {"content": content}),
+        {"data": data_dir} if scratch else {},
         work,
         seed=recipe.seed,
         redo=redo,
@@ -42,7 +48,7 @@ def _resolved_revision(model: str, revision: str | None) -> str | None:
     """The commit that a hub id stands for today, so that a later run loads the same weights."""
     from transformers import AutoConfig
 
-    from codemoe.models.load import resolve
+    from codemoe.models.reference import resolve
 
     name = resolve(model)
     if Path(name).is_dir():

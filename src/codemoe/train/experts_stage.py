@@ -9,7 +9,7 @@ from codemoe.artifacts import Redo, run_stage
 from codemoe.data.rows import Row
 from codemoe.data.stage import read_split
 from codemoe.errors import UserError
-from codemoe.recipe import DENSE, ExpertFilter, LoraConfig, Recipe, TrainConfig
+from codemoe.recipe import DENSE, UNFELT, ExpertFilter, LoraConfig, Recipe, TrainConfig
 
 
 def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
@@ -38,14 +38,8 @@ def dense_budget(
     )
 
 
-def admits(filter_: ExpertFilter, row: Row) -> bool:
-    return (not filter_.languages or row.language in filter_.languages) and (
-        not filter_.sources or row.source in filter_.sources
-    )
-
-
 def _select(rows: Sequence[Row], filters: Sequence[ExpertFilter]) -> list[Row]:
-    return [row for row in rows if any(admits(filter_, row) for filter_ in filters)]
+    return [row for row in rows if any(one.admits(row.language, row.source) for one in filters)]
 
 
 def _train(
@@ -65,14 +59,15 @@ def _train(
         "filters": [filter_.model_dump(mode="json") for filter_ in filters],
         "experts": {
             "lora": lora.model_dump(mode="json"),
-            "train": train.model_dump(mode="json"),
+            "train": train.model_dump(mode="json", exclude=UNFELT),
             "activation": activation,
         },
         "seed": recipe.seed,
     }
 
     def work(out: Path) -> None:
-        from codemoe.models.load import load_base, read_reference
+        from codemoe.models.load import load_base
+        from codemoe.models.reference import read_reference
         from codemoe.train.sft import train_adapter
 
         rows = _select(read_split(run_dir / "data", "train"), filters)

@@ -33,12 +33,10 @@ def labelled_rows(
     rows: Sequence[Row], recipe: Recipe, per_expert: int
 ) -> tuple[list[Row], list[int]]:
     """Up to `per_expert` rows for each expert, spread over the data, with the expert's index."""
-    from codemoe.train.experts_stage import admits
-
     chosen: list[Row] = []
     labels: list[int] = []
     for index, (name, filter_) in enumerate(recipe.expert_filters.items()):
-        own = [row for row in rows if admits(filter_, row)]
+        own = [row for row in rows if filter_.admits(row.language, row.source)]
         if not own:
             raise UserError(f"no rows to fit the router on for expert {name!r}")
         count = min(per_expert, len(own))

@@ -64,7 +64,7 @@ def _dataset(
     return Dataset.from_dict({"input_ids": ids, "labels": labels, "active_from": active_from})
 
 
-class _Collator:
+class Collator:
     """Right-pad a batch; `active_BT1` is 1 from the token on from which the expert acts."""
 
     def __init__(self, pad_id: int) -> None:
@@ -90,6 +90,33 @@ class _Collator:
         }
 
 
+def completion_loss(
+    model: Any,
+    input_ids_BT: torch.Tensor,
+    mask_BT: torch.Tensor,
+    labels_BT: torch.Tensor,
+    count: torch.Tensor | int | None = None,
+) -> tuple[torch.Tensor, Any]:
+    """Mean cross-entropy of the learned tokens (over `count`, theirs when None), and the output.
+
+    Logits are made for learned columns only: nearly half of a batch is prompts, and the head is a
+    third of a small model's work.
+    """
+    first = max(1, int((labels_BT != IGNORE).any(0).nonzero()[0]))
+    columns = torch.arange(first - 1, labels_BT.shape[1] - 1, device=labels_BT.device)
+    output = model(
+        input_ids=input_ids_BT, attention_mask=mask_BT, use_cache=False, logits_to_keep=columns
+    )
+    learned_BT = labels_BT[:, first:]
+    total = torch.nn.functional.cross_entropy(
+        output.logits.flatten(0, 1).float(),
+        learned_BT.flatten(),
+        ignore_index=IGNORE,
+        reduction="sum",
+    )
+    return total / (count if count is not None else (learned_BT != IGNORE).sum()), output
+
+
 class _ExpertTrainer(InOrder, SFTTrainer):
     """Hands each batch's activation mask to the adapter for the whole step, backward included."""
 
@@ -109,30 +136,13 @@ class _ExpertTrainer(InOrder, SFTTrainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        """Mean cross-entropy of the learned tokens, with logits for their columns only.
-
-        Nearly half of a batch is prompts, and the head is a third of a small model's work.
-        """
-        labels_BT = inputs["labels"]
-        first = max(1, int((labels_BT != IGNORE).any(0).nonzero()[0]))
-        columns = torch.arange(first - 1, labels_BT.shape[1] - 1, device=labels_BT.device)
-        output = model(
-            input_ids=inputs["input_ids"],
-            attention_mask=inputs["attention_mask"],
-            use_cache=False,
-            logits_to_keep=columns,
+        loss, output = completion_loss(
+            model,
+            inputs["input_ids"],
+            inputs["attention_mask"],
+            inputs["labels"],
+            num_items_in_batch,
         )
-        learned_BT = labels_BT[:, first:]
-        total = torch.nn.functional.cross_entropy(
-            output.logits.flatten(0, 1).float(),
-            learned_BT.flatten(),
-            ignore_index=IGNORE,
-            reduction="sum",
-        )
-        count = (
-            num_items_in_batch if num_items_in_batch is not None else (learned_BT != IGNORE).sum()
-        )
-        loss = total / count
         return (loss, output) if return_outputs else loss
 
 
@@ -162,11 +172,15 @@ def train_adapter(
 
     Wraps `base.model` in place without changing its weights; resumes from checkpoints in `out`.
     """
-    examples, counts = encode_rows(rows, base.tokenizer, train.max_length)
+    window = getattr(base.model.config, "max_position_embeddings", None) or train.max_length
+    longest = min(train.max_length, window)
+    examples, counts = encode_rows(rows, base.tokenizer, longest)
     if not examples:
         raise UserError(
-            f"expert {name!r}: none of its {len(rows)} samples fits into {train.max_length} tokens",
-            "raise experts.train.max_length",
+            f"expert {name!r}: none of its {len(rows)} samples fits into {longest} tokens",
+            "raise experts.train.max_length"
+            if longest < window
+            else "shorten the data (data.max_code_chars) or take a base with a longer window",
         )
     if getattr(base.model, "is_loaded_in_4bit", False):
         peft.prepare_model_for_kbit_training(base.model, use_gradient_checkpointing=False)
@@ -183,7 +197,7 @@ def train_adapter(
         model=model,
         args=arguments,
         train_dataset=_dataset(examples, train, activation, seed),
-        data_collator=_Collator(base.tokenizer.pad_token_id),
+        data_collator=Collator(base.tokenizer.pad_token_id),
         processing_class=base.tokenizer,
         callbacks=[ProgressAndMetrics(f"expert {name}", out / METRICS)],
     )

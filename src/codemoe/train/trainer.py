@@ -51,11 +51,10 @@ class ProgressAndMetrics(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         self._drop_rows_after(state.global_step)
-        self._context = progress(self.description, state.max_steps, "steps")
-        self._advance = self._context.__enter__()
         if state.global_step:
             say(f"{self.description}: resuming after step {state.global_step}")
-            self._advance(state.global_step, "")
+        self._context = progress(self.description, state.max_steps, "steps", state.global_step)
+        self._advance = self._context.__enter__()
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

@@ -131,3 +131,18 @@ def test_a_language_without_expert_is_not_asked_for_retention() -> None:
 def test_unknown_threshold() -> None:
     with pytest.raises(UserError, match="unknown threshold pass_rate"):
         check_thresholds(_summary(), {"pass_rate": 0.5})
+
+
+def test_pass_at_1_is_asked_of_every_language_that_was_tested() -> None:
+    summary = _summary()
+    for model, rates in {"moe-sequence": (0.5, 0.7), "expert": (0.55, 0.7)}.items():
+        for language, rate in zip(("java", "javascript"), rates, strict=True):
+            summary["models"][model][language]["pass_at_1"] = rate
+    java, javascript = check_thresholds(summary, {"pass_at_1": 0.6})
+    assert (java.passed, javascript.passed) == (False, True)
+    assert java.cause == "the expert alone passes 55.0%: the mixture loses it"
+    for language in ("java", "javascript"):
+        summary["models"]["moe-sequence"][language]["pass_at_1"] = None
+    (check,) = check_thresholds(summary, {"pass_at_1": 0.6})
+    assert not check.passed
+    assert "codemoe doctor" in check.cause

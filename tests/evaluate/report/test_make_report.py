@@ -62,6 +62,7 @@ def test_summary_has_the_promised_keys(full_report: tuple[Path, dict[str, Any]])
     out, summary = full_report
     assert json.loads((out / "summary.json").read_text()) == summary
     assert summary.keys() == {
+        "split",
         "models",
         "retention",
         "routing",
@@ -249,7 +250,7 @@ def test_missing_models_and_a_language_without_expert(
     assert "Own expert: over its 48 of 60 tasks." in text
     assert "not run" in text
     assert "pass@1 was not run: bwrap not found." in text
-    assert "sudo apt-get install bubblewrap codemoe eval RECIPE --force" in text
+    assert "sudo apt-get install bubblewrap codemoe run RECIPE" in text
     assert summary["models"]["base"]["all"]["pass_at_1"] is None
     tables = (tmp_path / "tables.md").read_text(encoding="utf-8")
     assert "pass@1 was not run (bwrap not found)" in tables

@@ -1,7 +1,7 @@
 """`codemoe report`: from a run directory to report/ with page, figures, tables and summary."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from codemoe.evaluate.report.summary import build_summary
 from codemoe.evaluate.report.table import markdown
 from codemoe.evaluate.report.tables import all_tables
 from codemoe.evaluate.report.words import enabling, headline, lead
+from codemoe.recipe import MODEL_NAMES
 
 
 def make_report(
@@ -25,14 +26,16 @@ def make_report(
     name: str,
     command: str,
     split: str = "test",
+    models: Sequence[str] = MODEL_NAMES,
 ) -> dict[str, Any]:
     """Write index.html, tables.md, summary.json and figures/ into `out`; return the summary.
 
-    `name` titles the report, `command` is what made the run, `split` the rows that were asked;
+    `name` titles the report, `command` is what made the run, `split` the rows that were asked,
+    `models` those to tell of;
     thresholds as in `check_thresholds`.
     Raises UserError when nothing was evaluated, an input is damaged or `out` cannot be written.
     """
-    evaluation = read_evaluation(run_dir, split)
+    evaluation = read_evaluation(run_dir, split, models)
     summary = build_summary(evaluation)
     checks = check_thresholds(summary, thresholds)
     summary["checks"] = [asdict(check) for check in checks]
@@ -61,7 +64,7 @@ def make_report(
 def _notes(evaluation: Evaluation, command: str) -> list[str]:
     notes = [
         " ".join(lead(evaluation)),
-        f"Made by `{command}`. Brackets: bootstrap 95 % intervals.",
+        f"Made by `{command}`. Brackets: 95 % intervals (scores: bootstrap; shares: Wilson's).",
     ]
     if all(model.total.pass_at_1 is None for model in evaluation.models.values()):
         sandbox = evaluation.sandbox

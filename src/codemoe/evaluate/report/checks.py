@@ -8,7 +8,7 @@ from codemoe.errors import UserError
 from codemoe.evaluate.report.summary import ALL, BASE, EXPERT, MIXTURE, ORACLE
 from codemoe.languages import find_language
 
-AT_LEAST = ("retention", "routing_accuracy", "base_ratio")
+AT_LEAST = ("retention", "routing_accuracy", "base_ratio", "pass_at_1")
 AT_MOST = ("wrong_language",)
 _SLACK = 1e-9  # rounding in a ratio of means must not fail a run that meets its threshold
 
@@ -30,9 +30,9 @@ def check_thresholds(
 ) -> list[Check]:
     """Compare a summary with thresholds; those that are None are left out. Pure.
 
-    `retention`, `base_ratio` (at least) and `wrong_language` (at most) hold for every language,
-    `routing_accuracy` (at least) for the run. What was not measured has failed. A language
-    without an expert of its own has no retention and is not asked for it.
+    `retention`, `base_ratio`, `pass_at_1` (at least) and `wrong_language` (at most) hold for every
+    language, `routing_accuracy` (at least) for the run. What was not measured has failed. A
+    language without an expert of its own has no retention and is not asked for it.
 
     Raises UserError for an unknown threshold.
     """
@@ -81,6 +81,9 @@ def _measured(summary: Mapping[str, Any], name: str) -> Iterator[tuple[str | Non
                 continue
             if name == "wrong_language":
                 yield language, scores["wrong_language"]
+            elif name == "pass_at_1":
+                if scores["pass_at_1"] is not None:
+                    yield language, scores["pass_at_1"]
             elif language in base and base[language]["codebleu"] > 0:
                 yield language, scores["codebleu"] / base[language]["codebleu"]
 
@@ -90,6 +93,8 @@ def _unmeasured(summary: Mapping[str, Any], name: str) -> str:
     missing = [model for model in needed if model not in summary["models"]]
     if missing:
         return f"{' and '.join(missing)} not evaluated; add it to eval.models and run codemoe eval"
+    if name == "pass_at_1":
+        return "the tests were not run: codemoe doctor says what they need"
     return "the evaluation holds no value for it; run codemoe eval again with --force"
 
 
@@ -157,6 +162,18 @@ def _ratio_cause(summary: Mapping[str, Any], language: str | None) -> str:
     return "there is no expert for this language, so the mixture answers as its base does"
 
 
+def _tests_cause(summary: Mapping[str, Any], language: str | None) -> str:
+    expert = summary["models"].get(EXPERT, {}).get(language)
+    if expert is None or expert["pass_at_1"] is None:
+        return "see the worst sample answers"
+    if expert["pass_at_1"] > summary["models"][MIXTURE][language]["pass_at_1"]:
+        return f"the expert alone passes {expert['pass_at_1']:.1%}: the mixture loses it"
+    return (
+        f"the {_label(language)} expert alone passes no more ({expert['pass_at_1']:.1%}): it needs "
+        "more data or steps (experts.train.steps)"
+    )
+
+
 def _language_cause(summary: Mapping[str, Any], language: str | None) -> str:
     wrong_way = _misrouted(summary, language)
     if wrong_way:
@@ -177,4 +194,5 @@ _CAUSES = {
     "routing_accuracy": _routing_cause,
     "base_ratio": _ratio_cause,
     "wrong_language": _language_cause,
+    "pass_at_1": _tests_cause,
 }

@@ -18,6 +18,7 @@ from codemoe.evaluate.statistics import (
     PairedBootstrap,
     bootstrap_interval,
     paired_bootstrap,
+    share_interval,
 )
 
 _CELLS_AT_ONCE = 1_000_000  # resampled indices held in memory (8 bytes each)
@@ -114,9 +115,11 @@ def over_languages(model: ModelResult, languages: Collection[str]) -> Scores | N
         codebleu=float(np.mean(scores)),
         codebleu_interval=bootstrap_interval(scores),
         exact=float(np.mean(exact)),
-        exact_interval=bootstrap_interval(exact),
+        exact_interval=share_interval(float(np.mean(exact)), len(exact)),
         pass_at_1=float(np.mean(counted)) if counted else None,
-        pass_at_1_interval=bootstrap_interval(counted) if counted else None,
+        pass_at_1_interval=share_interval(float(np.mean(counted)), len(counted))
+        if counted
+        else None,
         wrong_language=float(
             np.mean([a.detected_language not in (None, a.language) for a in answers])
         ),

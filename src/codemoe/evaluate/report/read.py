@@ -5,7 +5,7 @@ The only file of the report that knows the layout of a run directory; the rest w
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -115,7 +115,7 @@ class Stage:
 @dataclass(frozen=True)
 class Evaluation:
     split: str  # test | valid
-    models: dict[str, ModelResult]  # in the order of MODEL_NAMES, others after them
+    models: dict[str, ModelResult]  # in the order of MODEL_NAMES
     curves: dict[str, list[tuple[int, float]]]  # expert -> (step, training loss)
     stages: list[Stage]
     router: Mapping[str, Any] | None  # routing_metrics.json of the router stage
@@ -132,30 +132,35 @@ class Evaluation:
         return next((s for s in found if s.tier), found[0] if found else Sandbox())
 
 
-def read_evaluation(run_dir: Path, split: str = "test") -> Evaluation:
-    """Read a run directory: what was measured on one split of its data.
+def read_evaluation(
+    run_dir: Path, split: str = "test", models: Sequence[str] = MODEL_NAMES
+) -> Evaluation:
+    """Read a run directory: what was measured of these models on one split of its data.
 
     Raises UserError when no model has been evaluated, or a file is damaged (it names the place).
     """
-    files = {path.parent.parent.name: path for path in run_dir.glob(f"eval/*/{split}/metrics.json")}
+    paths = {name: run_dir / "eval" / name / split / "metrics.json" for name in models}
+    files = {name: path for name, path in paths.items() if path.is_file()}
     if not files:
         what = "does not exist" if not run_dir.is_dir() else "holds no finished evaluation"
         raise UserError(
             f"{run_dir} {what}; expected {run_dir}/eval/<model>/{split}/metrics.json",
             "evaluate first: codemoe eval RECIPE (or the whole run: codemoe run RECIPE)",
         )
-    order = [name for name in MODEL_NAMES if name in files]
-    order += sorted(files.keys() - set(order))
-    models = {name: _model(name, files[name]) for name in order}
     return Evaluation(
         split=split,
-        models=models,
+        models={name: _model(name, files[name]) for name in MODEL_NAMES if name in files},
         curves={
             path.parent.name: curve
             for path in sorted(run_dir.glob("experts/*/metrics.jsonl"))
             if (curve := _curve(path))
         },
-        stages=_stages(run_dir),
+        stages=[
+            stage
+            for stage in _stages(run_dir)
+            if not stage.name.startswith("eval/")
+            or stage.name in {f"eval/{name}/{split}" for name in files}
+        ],
         router=_optional_json(run_dir / "router" / "routing_metrics.json"),
     )
 
@@ -253,7 +258,7 @@ def _stages(run_dir: Path) -> list[Stage]:
         else:
             inner = (p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
             for path in sorted(inner):
-                if path != run_dir / "report":
+                if path.name not in ("report", "report-valid") or path.parent != run_dir:
                     visit(path)
 
     visit(run_dir)

@@ -14,6 +14,8 @@ def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
     """Make `report/`; raises MissedThreshold, with the report kept, when a threshold is missed."""
     run_dir = recipe.run_dir
     split = recipe.eval.split
+    # A report holds nothing of its own to lose: made again whenever what it tells has changed.
+    redo = "different" if redo == "never" else redo
     inputs = {
         f"eval/{name}": run_dir / "eval" / name / split
         for name in recipe.eval.models
@@ -28,11 +30,17 @@ def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
 
         command = shlex.join(["codemoe", *sys.argv[1:]])
         make_report(
-            run_dir, out, thresholds=thresholds, name=recipe.name, command=command, split=split
+            run_dir,
+            out,
+            thresholds=thresholds,
+            name=recipe.name,
+            command=command,
+            split=split,
+            models=recipe.eval.models,
         )
 
     made = run_stage(
-        run_dir / "report",
+        recipe.report_dir,
         "report",
         {"name": recipe.name, "eval": {"thresholds": thresholds, "split": split}},
         inputs,
@@ -40,7 +48,7 @@ def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
         seed=recipe.seed,
         redo=redo,
     )
-    _hold_to(run_dir / "report", thresholds)
+    _hold_to(recipe.report_dir, thresholds)
     return made
 
 

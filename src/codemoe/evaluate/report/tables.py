@@ -256,7 +256,7 @@ def tested(evaluation: Evaluation) -> Table | None:
         "pass@1: programs that pass their task's tests",
         ("Model", *languages, language_label(ALL)),
         rows,
-        "One answer per task, bootstrap 95 % intervals.",
+        "One answer per task, Wilson's 95 % intervals.",
         model_label(MIXTURE),
     )
 

@@ -237,7 +237,7 @@ def enabling(fix: str) -> list[str]:
         return []
     if "=" in fix and " " not in fix:
         return [f"codemoe eval RECIPE {fix} --force"]
-    return [fix, "codemoe eval RECIPE --force"]
+    return [fix, "codemoe run RECIPE"]
 
 
 def versions_of(evaluation: Evaluation) -> Mapping[str, str]:

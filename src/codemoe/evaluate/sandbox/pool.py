@@ -162,15 +162,15 @@ def _on_workers(
     session: Session, waiting: list[tuple[str, Job]], workers: int
 ) -> Generator[tuple[str, Verdict], None, None]:
     """Yields verdicts as they come; leaving early (an error, Ctrl-C) ends all workers."""
-    todo: queue.SimpleQueue[tuple[str, Job]] = queue.SimpleQueue()
+    remaining: queue.SimpleQueue[tuple[str, Job]] = queue.SimpleQueue()
     done: queue.SimpleQueue[tuple[str, Verdict] | BaseException] = queue.SimpleQueue()
     for item in waiting:
-        todo.put(item)
+        remaining.put(item)
 
     def work(slot: int) -> None:
         while not session.stop.is_set():
             try:
-                key, job = todo.get_nowait()
+                key, job = remaining.get_nowait()
             except queue.Empty:
                 # --die-with-parent means the parent *thread*: one that leaves early would take
                 # the Java compile server with it, should it have started that.
