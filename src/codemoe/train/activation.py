@@ -13,7 +13,7 @@ from torch import nn
 
 # How often `both` draws `completion`: acting without having changed how the prompt is read is the
 # harder of the two, and what a mixture does by default.
-COMPLETION_SHARE = 0.75
+COMPLETION_SHARE = 0.85
 
 
 class ActivationMask:
