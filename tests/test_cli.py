@@ -338,10 +338,10 @@ def test_score(call: Callable[..., Finished], tmp_path: Path) -> None:
 
 def test_bad_score(call: Callable[..., Finished], tmp_path: Path) -> None:
     for flag in ((), ("--json",)):
-        call("score", "none.jsonl", *flag).user_error("no file none.jsonl")
+        call("score", "none.jsonl", *flag).user_error("cannot read none.jsonl")
         call("score", tmp_path, *flag).user_error("cannot read")
     file = write(tmp_path / "rows.jsonl", PAIR, {"language": "python", "reference": "a"})
-    call("score", file).user_error("line 2: no key 'prediction'")
+    call("score", file).user_error("rows.jsonl:2: no key 'prediction'")
     call("score", write(file, {**PAIR, "language": "kl"})).user_error("unknown language 'kl'")
 
 

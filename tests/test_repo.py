@@ -19,7 +19,7 @@ PACKAGE = ROOT / "src" / "codemoe"
 # Import direction (DESIGN.md section 5): a module imports from layers before its own, and from its
 # own room. Rooms of one layer do not import each other, but for the single modules in WITHIN.
 LAYERS = (
-    ("errors", "progress", "languages", "disk"),
+    ("errors", "progress", "languages", "disk", "jsonl"),
     ("recipe", "recipe_file"),
     ("artifacts", "lock"),
     ("data", "routing"),
@@ -32,6 +32,7 @@ LAYERS = (
 WITHIN = {
     "languages": {"errors"},
     "disk": {"errors"},
+    "jsonl": {"errors"},
     "recipe_file": {"recipe"},
     "lock": {"artifacts"},
     "cli": {"demo", "terminal", "doctor"},

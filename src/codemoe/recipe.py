@@ -156,7 +156,7 @@ class LoraConfig(Config):
 
 
 # Training keys that change what is shown and kept on the way, not what is made.
-UNFELT = frozenset({"logging_steps", "checkpoint_steps", "report_to"})
+UNFELT = {"logging_steps", "checkpoint_steps", "report_to"}
 
 
 class TrainConfig(Config):

@@ -6,6 +6,7 @@ import random
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,6 +28,13 @@ from codemoe.errors import UserError
 SHARED = Path(__file__).parents[2] / ".." / "shared" / "data"
 ROW = Row("i", "g", "python", "Add numbers", "def add(a, b):\n    return a + b", "s", "MIT")
 FRACTIONS = {"train": 0.6, "valid": 0.2, "test": 0.2}
+SETTINGS: dict[str, Any] = {
+    "languages": ["python"],
+    "limits": Limits(),
+    "fractions": FRACTIONS,
+    "seed": 3,
+    "min_rows_per_language": 10,
+}
 
 
 def _rows(count: int, seed: int = 0) -> list[Row]:
@@ -103,7 +111,6 @@ def test_filter_measures() -> None:
     assert alphanumeric_fraction("ab1 ") == 0.75
     assert alphanumeric_fraction("\u00e4b1 ") == 0.75
     assert error_fraction("x = 1\n", "python") == 0
-    assert first_reason(replace(ROW, text=""), Limits(require_text=False)) is None
 
 
 # -- duplicates and groups -------------------------------------------------------------------
@@ -220,7 +227,7 @@ def test_build_and_write(tmp_path: Path) -> None:
         replace(rows[0], id="again"),
         replace(ROW, id="short", code="x"),
     ]
-    dataset = build_dataset([*rows, *extra], languages=["Python"], fractions=FRACTIONS, seed=3)
+    dataset = build_dataset([*rows, *extra], **SETTINGS)
     kept = [*dataset.train, *dataset.valid, *dataset.test]
     assert len(kept) == len({row.id for row in kept}) == 100
     assert {d.id: d.reason for d in dataset.dropped} == {
@@ -248,9 +255,7 @@ def test_build_and_write(tmp_path: Path) -> None:
     }
     assert json.loads((tmp_path / "counts.json").read_text()) == dataset.counts
     written = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
-    write_dataset(
-        build_dataset([*rows, *extra], languages=["py"], fractions=FRACTIONS, seed=3), tmp_path
-    )
+    write_dataset(build_dataset([*rows, *extra], **SETTINGS), tmp_path)
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == written
 
 
@@ -268,27 +273,69 @@ def test_unique_ids() -> None:
 def test_build_refuses_too_little() -> None:
     few = [replace(ROW, id=f"{n}", group=f"{n}", text=f"t{n}", code="x") for n in range(3)]
     with pytest.raises(UserError, match=r"no rows left of 3 read \(dropped: 3 code too short\)"):
-        build_dataset(few)
+        build_dataset(few, **SETTINGS)
     good = [replace(r, code=f"function_{r.id}()") for r in few]
     with pytest.raises(UserError, match=r"too few rows for python: at least 10 .* 3 rows left"):
-        build_dataset(good)
+        build_dataset(good, **SETTINGS)
+    loose = SETTINGS | {"min_rows_per_language": 1}
     with pytest.raises(UserError, match="too few rows for java"):
-        build_dataset(good, languages=["java", "python"], min_rows_per_language=1)
-    with pytest.raises(UserError, match=r"the (valid|test) split has too few rows of python"):
-        build_dataset(good, min_rows_per_language=1)
-    with pytest.raises(UserError, match=r"add up to 1; found train: 0.5 \(sum 0.5\)"):
-        build_dataset(good, fractions={"train": 0.5})
-    with pytest.raises(UserError, match="unknown split 'dev'"):
-        build_dataset(good, fractions={"dev": 1.0})
-    whole = build_dataset(good, fractions={"train": 1.0}, min_rows_per_language=1)
+        build_dataset(good, **loose | {"languages": ["java", "python"]})
+    with pytest.raises(UserError, match=r"the (valid|test) split has no rows of python"):
+        build_dataset(good, **loose | {"fractions": {"train": 0.98, "valid": 0.01, "test": 0.01}})
+    whole = build_dataset(good, **loose | {"fractions": {"train": 1.0}})
     assert len(whole.train) == 3
+
+
+def test_held_out_phrasings_that_are_left_out_are_accounted_for(tmp_path: Path) -> None:
+    """Two tasks with one text are one group, and still two tasks to ask."""
+    rows = [
+        replace(
+            ROW,
+            id=f"family/task{task}/python/{phrasing}",
+            group=f"family/task{task}",
+            text="the same words" if phrasing == 0 and task < 6 else f"{task} {phrasing}",
+            code=f"function_{task}()",
+            source="codemoe_corpus",
+        )
+        for task in range(60)
+        for phrasing in range(3)
+    ]
+    others = [replace(row, id=f"o{n}", source="s", text=f"o{n}") for n, row in enumerate(rows)]
+    dataset = build_dataset([*rows, *others], **SETTINGS)
+    write_dataset(dataset, tmp_path)
+    counts = json.loads((tmp_path / "counts.json").read_text())
+    splits = {name: read_parquet(tmp_path / f"{name}.parquet") for name in FRACTIONS}
+    assert counts["rows"] == {name: {"python": len(some)} for name, some in splits.items()}
+    assert counts["kept"] == sum(map(len, splits.values()))
+    with (tmp_path / "dropped.csv").open(newline="") as file:
+        dropped = list(csv.DictReader(file))
+    assert counts["read"] == counts["kept"] + len(dropped) == 360
+    assert counts["dropped_by_reason"] == {
+        "another phrasing of a held-out task": {"python": len(dropped)}
+    }
+    held_out = [*splits["valid"], *splits["test"]]
+    for row in dropped:
+        asked = row["detail"].removeprefix("asked as ")
+        assert row["id"].rpartition("/")[0] == asked.rpartition("/")[0]
+        assert asked in {kept.id for kept in held_out}
+    # Every held-out task is asked once; rows of other sources, and of training, all stay.
+    corpus = {name: [r for r in some if r.source != "s"] for name, some in splits.items()}
+    tasks = [row.id.split("/")[1] for name in ("valid", "test") for row in corpus[name]]
+    assert len(tasks) == len(set(tasks)) == 60 - len(corpus["train"]) // 3
+    assert sum(row.source == "s" for some in splits.values() for row in some) == 180
+    united = {name: {r.id.split("/")[1] for r in some} for name, some in corpus.items()}
+    assert {f"task{n}" for n in range(6)} in [
+        {task for task in some if int(task[4:]) < 6} for some in united.values()
+    ]
 
 
 def test_real_rows_quickly(tmp_path: Path) -> None:
     if not (SHARED / "dev").is_dir():
         pytest.skip("the shared development data is not here")
     start = time.monotonic()
-    dataset = build_dataset(read_rows(SHARED / "dev"), fractions=FRACTIONS, min_rows_per_split=5)
+    rows = read_rows(SHARED / "dev", fields={})
+    languages = [file.stem for file in (SHARED / "dev").glob("*.jsonl")]
+    dataset = build_dataset(rows, **SETTINGS | {"languages": languages})
     write_dataset(dataset, tmp_path)
     assert time.monotonic() - start < 10  # about 0.2 s on an idle core
     assert dataset.counts["read"] == 1207

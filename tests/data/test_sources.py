@@ -1,17 +1,21 @@
 """Source readers: every supported shape is read, every bad input has one clear message."""
 
+import datetime
 import gzip
 import json
 import sys
 import types
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from codemoe.data.rows import Drop, Row
-from codemoe.data.sources import XLCOST_FOLDERS, read_rows, read_stack, read_xlcost
+from codemoe.data.sources import read_rows, read_xlcost
+from codemoe.data.stack import read_stack
 from codemoe.errors import UserError, WorkError
+from codemoe.languages import LANGUAGES
 
 PAIR = {"text": "Add two numbers", "code": "def add(a, b):\n    return a + b", "language": "Python"}
 
@@ -31,7 +35,7 @@ def _rows(items: Any) -> list[Row]:
 def test_jsonl_with_defaults(tmp_path: Path) -> None:
     other = PAIR | {"text": " add  two numbers", "language": "C++", "code": "int add();"}
     file = _write(tmp_path / "pairs.jsonl", PAIR, other)
-    one, two = _rows(read_rows(file))
+    one, two = _rows(read_rows(file, fields={}))
     assert (one.id, two.id) == ("pairs-0", "pairs-1")
     assert (one.language, two.language) == ("python", "cpp")
     assert (one.source, one.license) == ("pairs", "")
@@ -43,7 +47,7 @@ def test_every_container_gives_the_same_rows(tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 
     values = [PAIR | {"id": f"a{n}", "group": f"g{n}", "source": "s"} for n in range(3)]
-    expected = _rows(read_rows(_write(tmp_path / "1" / "a.jsonl", *values)))
+    expected = _rows(read_rows(_write(tmp_path / "1" / "a.jsonl", *values), fields={}))
     (tmp_path / "2").mkdir()
     with gzip.open(tmp_path / "2" / "a.jsonl.gz", "wt") as file:
         file.writelines(json.dumps(v) + "\n" for v in values)
@@ -52,23 +56,56 @@ def test_every_container_gives_the_same_rows(tmp_path: Path) -> None:
     (tmp_path / "4").mkdir()
     pq.write_table(pa.Table.from_pylist(values), tmp_path / "4" / "a.parquet")
     for number in (2, 3, 4):
-        assert _rows(read_rows(tmp_path / str(number))) == expected
-    assert _rows(read_rows(f"{tmp_path}/[12]/a.*")) == expected * 2
+        assert _rows(read_rows(tmp_path / str(number), fields={})) == expected
+    assert _rows(read_rows(f"{tmp_path}/[12]/a.*", fields={})) == expected * 2
 
 
-def test_field_mapping_and_given_values(tmp_path: Path) -> None:
-    file = _write(tmp_path / "x.jsonl", {"prompt": "p q", "response": "code()"})
-    options: Any = {"fields": {"text": "prompt", "code": "response"}, "language": "js"}
-    (row,) = _rows(read_rows(file, **options, license="MIT", source="mine"))
+def test_field_mapping(tmp_path: Path) -> None:
+    file = _write(tmp_path / "x.jsonl", {"prompt": "p q", "response": "code()", "language": "js"})
+    (row,) = _rows(read_rows(file, fields={"text": "prompt", "code": "response"}))
     assert (row.text, row.code, row.language) == ("p q", "code()", "javascript")
-    assert (row.id, row.source, row.license) == ("mine-0", "mine", "MIT")
     with pytest.raises(UserError, match="unknown field 'txt'"):
         list(read_rows(file, fields={"txt": "prompt"}))
 
 
+def test_rows_in_unknown_languages_are_dropped(tmp_path: Path) -> None:
+    strange = PAIR | {"language": "klingon"}
+    file = _write(tmp_path / "x.jsonl", strange, PAIR, strange | {"id": "k", "language": None})
+    one, row, two = read_rows(file, fields={})
+    assert one == Drop("unknown language", "x-0", "x", 1, detail="'klingon'")
+    assert two == Drop("unknown language", "k", "x", 3, detail="''")
+    assert isinstance(row, Row)
+    # Nothing but strangers: the wrong key was taken for the language.
+    with pytest.raises(UserError, match=r"x\.jsonl:1: unknown language 'x y'") as caught:
+        list(read_rows(_write(file, *[PAIR | {"t": "x y"}] * 2), fields={"language": "t"}))
+    assert "fields: {language: " in caught.value.fix
+
+
+def test_binary_columns_are_text_or_refused(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def table(**columns: Any) -> Path:
+        path = tmp_path / "x.parquet"
+        pq.write_table(pa.table({name: [value] for name, value in columns.items()}), path)
+        return path
+
+    pair = PAIR | {"code": "print('\u00e9')".encode(), "blob": b"\xff"}
+    (row,) = _rows(read_rows(table(**pair), fields={}))
+    assert row.code == "print('\u00e9')"
+    with pytest.raises(UserError, match=r"x\.parquet:1: 'blob' must be a string, found bytes"):
+        list(read_rows(table(**pair), fields={"code": "blob"}))
+    with pytest.raises(UserError, match="'code' must be a string, found datetime"):
+        list(read_rows(table(**PAIR | {"code": datetime.date(2020, 1, 1)}), fields={}))
+    wrong = pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xff"]).buffers())
+    pq.write_table(pa.table({"text": wrong}), tmp_path / "x.parquet")
+    with pytest.raises(UserError, match=r"cannot read .*x\.parquet as Parquet"):
+        list(read_rows(tmp_path / "x.parquet", fields={}))
+
+
 def test_rows_without_code_are_dropped(tmp_path: Path) -> None:
     file = _write(tmp_path / "x.jsonl", PAIR, PAIR | {"code": " \n"}, PAIR | {"code": None})
-    _, blank, null = read_rows(file)
+    _, blank, null = read_rows(file, fields={})
     assert isinstance(blank, Drop)
     assert isinstance(null, Drop)
     assert (blank.reason, blank.id, blank.line, blank.language) == ("no code", "x-1", 2, "python")
@@ -77,7 +114,7 @@ def test_rows_without_code_are_dropped(tmp_path: Path) -> None:
 def test_line_ends_and_lone_surrogates(tmp_path: Path) -> None:
     file = tmp_path / "x.jsonl"
     file.write_text('{"text": "t \\ud800", "code": "\\r\\n  a\\r\\nb\\r\\n", "language": "go"}')
-    (row,) = _rows(read_rows(file))
+    (row,) = _rows(read_rows(file, fields={}))
     assert row.code == "  a\nb"
     row.text.encode("utf-8")
 
@@ -94,6 +131,8 @@ def test_line_ends_and_lone_surrogates(tmp_path: Path) -> None:
         (b'{"text": "a", "code": ["b"], "language": "go"}\n', "'code' must be a string"),
         (b"3\n", "expected one JSON object"),
         (b"[1]", "item 1 of the list"),
+        (b'[{"text": "a"},\n\n{"text": }]', r"x\.jsonl:3: broken JSON"),
+        (b'{"text": ' + b"1" * 5000 + b"}", r"x\.jsonl:1: broken JSON"),
         (b'{"text": "\xff"}', "not UTF-8"),
     ],
 )
@@ -101,23 +140,25 @@ def test_bad_files_name_file_and_line(tmp_path: Path, content: bytes, message: s
     file = tmp_path / "x.jsonl"
     file.write_bytes(content)
     with pytest.raises(UserError, match=message):
-        list(read_rows(file))
+        list(read_rows(file, fields={}))
 
 
 def test_bad_places(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not exist"):
-        list(read_rows(tmp_path / "nothing.jsonl"))
+        list(read_rows(tmp_path / "nothing.jsonl", fields={}))
     with pytest.raises(UserError, match="no data in directory"):
-        list(read_rows(tmp_path))
+        list(read_rows(tmp_path, fields={}))
     (tmp_path / "x.xlsx").write_bytes(b"PK")
     with pytest.raises(UserError, match="unknown kind"):
-        list(read_rows(tmp_path / "x.xlsx"))
+        list(read_rows(tmp_path / "x.xlsx", fields={}))
     (tmp_path / "x.parquet").write_bytes(b"not parquet")
     with pytest.raises(UserError, match="as Parquet"):
-        list(read_rows(tmp_path / "x.parquet"))
-    (tmp_path / "x.jsonl.gz").write_bytes(b"not gzip")
-    with pytest.raises(UserError, match="cannot read"):
-        list(read_rows(tmp_path / "x.jsonl.gz"))
+        list(read_rows(tmp_path / "x.parquet", fields={}))
+    whole = gzip.compress(json.dumps(PAIR).encode())
+    for content in (b"not gzip", whole[:-9], whole[:10] + b"\x07" + whole[11:]):
+        (tmp_path / "x.jsonl.gz").write_bytes(content)
+        with pytest.raises(UserError, match=r"cannot read .*x\.jsonl\.gz"):
+            list(read_rows(tmp_path / "x.jsonl.gz", fields={}))
 
 
 # -- XLCoST ----------------------------------------------------------------------------------
@@ -132,14 +173,15 @@ def _xlcost(root: Path) -> Path:
 
 
 def test_xlcost_folder(tmp_path: Path) -> None:
-    items = list(read_xlcost(_xlcost(tmp_path)))
+    # XLCoST has no Go: another source may hold it.
+    items = list(read_xlcost(_xlcost(tmp_path), languages=["python", "go", "cpp"]))
     rows = [item for item in items if isinstance(item, Row)]
     assert [row.code for row in rows] == ["print(1)", "int main() {\n    return 0;\n}"]
     assert rows[0].group == rows[1].group  # the title is the problem
     assert rows[1].text == "Sum of two | C++ program ; f"
     assert [i.reason for i in items if isinstance(i, Drop)] == ["no code"]
     assert {row.id for row in rows} == {"xlcost-python-train-1", "xlcost-cpp-test-1"}
-    only = _rows(read_xlcost(tmp_path / "data", languages=["C++"], splits=["test"]))
+    only = _rows(read_xlcost(tmp_path / "data", languages=["cpp"]))
     assert [row.language for row in only] == ["cpp"]
 
 
@@ -147,15 +189,16 @@ def test_xlcost_bad_input(tmp_path: Path) -> None:
     _xlcost(tmp_path)
     with pytest.raises(UserError, match="no XLCoST data for java"):
         list(read_xlcost(tmp_path, languages=["java"]))
-    with pytest.raises(UserError, match="XLCoST has no 'rust'"):
-        list(read_xlcost(tmp_path, languages=["rust"]))
-    with pytest.raises(UserError, match="unknown XLCoST split 'dev'"):
-        list(read_xlcost(tmp_path, splits=["dev"]))
-    with pytest.raises(UserError, match="does not exist"):
-        list(read_xlcost(tmp_path / "nowhere"))
+    for languages in (["rust"], ["go"], ["go", "rust"]):
+        for path in (tmp_path, "a/b"):
+            with pytest.raises(UserError, match=f"XLCoST has no {languages[0]}.*; it has: python"):
+                list(read_xlcost(path, languages=languages))
+    for path in (tmp_path / "nowhere", "no*where", "~/no/where"):
+        with pytest.raises(UserError, match="does not exist"):
+            list(read_xlcost(path, languages=["python"]))
     _write(tmp_path / "data" / "Python-program-level" / "train.json", {"code": "x"})
     with pytest.raises(UserError, match="no key 'text'"):
-        list(read_xlcost(tmp_path))
+        list(read_xlcost(tmp_path, languages=["python"]))
 
 
 def _fake_datasets(monkeypatch: pytest.MonkeyPatch, load: Any) -> None:
@@ -172,10 +215,11 @@ def test_xlcost_hub(monkeypatch: pytest.MonkeyPatch) -> None:
         return [{"text": "t | c", "code": "x = 1 NEW_LINE"}]
 
     _fake_datasets(monkeypatch, load)
-    rows = _rows(read_xlcost("a/b", languages=["python"], splits=["valid"], revision="abc"))
-    assert calls == [("a/b", "Python-program-level", "validation", "abc")]
+    rows = _rows(read_xlcost("a/b", languages=["python"], revision="abc"))
+    splits = ("train", "validation", "test")
+    assert calls == [("a/b", "Python-program-level", split, "abc") for split in splits]
+    assert [row.id for row in rows] == [f"xlcost-python-{s}-1" for s in ("train", "valid", "test")]
     assert rows[0].code == "x = 1"
-    assert len(_rows(read_xlcost("a/b"))) == len(XLCOST_FOLDERS) * 3
 
 
 def test_xlcost_hub_without_script_support(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,11 +232,12 @@ def test_xlcost_hub_without_script_support(monkeypatch: pytest.MonkeyPatch) -> N
         return [{"text": "t", "code": "x = 1 NEW_LINE"}]
 
     _fake_datasets(monkeypatch, load)
-    _rows(read_xlcost("a/b", languages=["python"], splits=["valid"], revision="abc"))
-    _rows(read_xlcost("a/b", languages=["c#"], splits=["test"]))
+    _rows(read_xlcost("a/b", languages=["python"], revision="abc"))
+    _rows(read_xlcost("a/b", languages=["csharp"]))
     assert files == [
-        "hf://datasets/a/b@abc/data/Python-program-level/valid.json",
-        "hf://datasets/a/b/data/C#-program-level/test.json",
+        f"hf://datasets/{repo}/data/{folder}-program-level/{split}.json"
+        for repo, folder in (("a/b@abc", "Python"), ("a/b", "C#"))
+        for split in ("train", "valid", "test")
     ]
 
 
@@ -212,6 +257,19 @@ def test_hub_errors_are_explained(
     assert type(caught.value) is kind
 
 
+@pytest.mark.parametrize("error", [OSError("reset"), ValueError("not JSON"), RuntimeError("gone")])
+def test_a_hub_stream_that_breaks_off_is_explained(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def stream(*_: Any, **__: Any) -> Iterator[dict[str, str]]:
+        yield {"content": DOCUMENTED}
+        raise error
+
+    _fake_datasets(monkeypatch, stream)
+    with pytest.raises(WorkError, match=f"after row 1 of the hub data set o/s: .*{error}"):
+        list(read_stack("o/s", languages=["python"]))
+
+
 # -- The Stack -------------------------------------------------------------------------------
 
 DOCUMENTED = '"""Add two whole numbers."""\n\ndef add(a, b):\n    return a + b\n'
@@ -219,7 +277,8 @@ DOCUMENTED = '"""Add two whole numbers."""\n\ndef add(a, b):\n    return a + b\n
 
 def _stack(tmp_path: Path, **columns: Any) -> list[Row | Drop]:
     value = {"content": DOCUMENTED, "lang": "Python"} | columns
-    return list(read_stack(_write(tmp_path / "s.jsonl", value)))
+    file = _write(tmp_path / "s.jsonl", value)
+    return list(read_stack(str(file), languages=list(LANGUAGES)))
 
 
 def test_stack_takes_the_leading_description(tmp_path: Path) -> None:
@@ -277,16 +336,21 @@ def test_stack_filters(tmp_path: Path, columns: dict[str, Any], reason: str) -> 
     assert drop.reason == reason
 
 
-def test_stack_documents_and_limits(tmp_path: Path) -> None:
-    values = [{"content": f"x = {n}", "lang": lang} for n in range(3) for lang in ("Python", "Go")]
-    file = _write(tmp_path / "s.jsonl", *values)
-    items = list(read_stack(file, text="none", languages=["go"]))
-    assert [i.text for i in items if isinstance(i, Row)] == ["", "", ""]
-    assert len({i.group for i in items if isinstance(i, Row)}) == 3
-    assert {i.reason for i in items if isinstance(i, Drop)} == {"language not in recipe"}
-    assert len(list(read_stack(file, text="none", max_rows=2))) == 2
+def test_stack_languages_and_columns(tmp_path: Path) -> None:
+    values = [{"content": DOCUMENTED, "lang": lang} for lang in ("Python", "Go", "Klingon")]
+    file = str(_write(tmp_path / "s.jsonl", *values))
+    row, other, unknown = read_stack(file, languages=["python"])
+    assert isinstance(row, Row)
+    assert isinstance(other, Drop)
+    assert (other.reason, other.language) == ("language not in recipe", "go")
+    assert isinstance(unknown, Drop)
+    assert (unknown.reason, unknown.language, unknown.detail) == (
+        "unknown language",
+        "",
+        "'Klingon'",
+    )
     with pytest.raises(UserError, match="no column 'content'"):
-        list(read_stack(_write(tmp_path / "t.jsonl", PAIR)))
+        list(read_stack(str(_write(tmp_path / "t.jsonl", PAIR)), languages=["python"]))
 
 
 def test_stack_hub_streams_one_folder_per_language(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,10 +358,8 @@ def test_stack_hub_streams_one_folder_per_language(monkeypatch: pytest.MonkeyPat
 
     def load(repo: str, config: str | None, **options: Any) -> list[dict[str, str]]:
         calls.append((repo, options["data_dir"], options["streaming"]))
-        return [{"content": DOCUMENTED}] * 5
+        return [{"content": DOCUMENTED}] * 2
 
     _fake_datasets(monkeypatch, load)
-    assert len(list(read_stack("o/s", languages=["python"], max_rows=2))) == 2
-    assert calls == [("o/s", "data/python", True)]
-    with pytest.raises(UserError, match="name the languages"):
-        list(read_stack("o/s"))
+    assert len(list(read_stack("o/s", languages=["python", "csharp"]))) == 4
+    assert calls == [("o/s", "data/c-sharp", True), ("o/s", "data/python", True)]

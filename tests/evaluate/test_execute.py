@@ -61,9 +61,9 @@ def test_samples_are_completions_or_programs(suite: Path, tmp_path: Path) -> Non
     ("rows", "message"),
     [
         ([], "is empty"),
-        (["{"], ":1: not JSON"),
+        (["{"], ":1: broken JSON"),
         (["[1]"], ":1: expected a JSON object, found list"),
-        (["[" * 100_000], ":1: not JSON"),
+        (["[" * 100_000], ":1: broken JSON"),
         ([_row("a"), "", _row("a")], ":3: id 'a' was already used in line 1"),
         ([_row(None)], ":1: no 'id'"),
         ([_row("a", language="Klingon")], ":1: unknown language 'Klingon'"),

@@ -52,14 +52,15 @@ def test_blank_lines_and_raw_line_separators(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "found"),
     [
-        ("{broken", "line 2: not JSON"),
-        ("[1]", "line 2: a JSON list"),
-        ("[" * 100_000, "line 2: not JSON"),
-        ({"language": "python", "reference": "a"}, "line 2: no key 'prediction'"),
-        ({}, "line 2: no key 'language'; found keys: none"),
-        ({**GOOD, "prediction": None}, "line 2: 'prediction' is null"),
-        ({**GOOD, "language": "klingon"}, "line 2: unknown language 'klingon'"),
-        ({**GOOD, "reference": " "}, "line 2: the reference is empty"),
+        ("{broken", ":2: broken JSON"),
+        ("[1]", ":2: expected a JSON object, found list"),
+        ("[" * 100_000, ":2: broken JSON"),
+        ('{"n": ' + "9" * 5000 + "}", ":2: broken JSON"),
+        ({"language": "python", "reference": "a"}, ":2: no key 'prediction'"),
+        ({}, ":2: no key 'language'; found keys: none"),
+        ({**GOOD, "prediction": None}, ":2: 'prediction' is null"),
+        ({**GOOD, "language": "klingon"}, ":2: unknown language 'klingon'"),
+        ({**GOOD, "reference": " "}, ":2: the reference is empty"),
         ({**GOOD, "reference": "# note"}, "reference holds no code: '# note'"),
     ],
 )

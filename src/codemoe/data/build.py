@@ -7,21 +7,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from codemoe.data.corpus.rows import one_phrasing
 from codemoe.data.dropped import count_reasons, write_dropped
 from codemoe.data.filters import Limits, first_reason
 from codemoe.data.rows import Drop, Row, write_parquet
 from codemoe.data.split import (
-    check_fractions,
     decontaminate,
     drop_exact_duplicates,
     limit_rows,
     split_groups,
 )
 from codemoe.errors import UserError
-from codemoe.languages import get_language
 
 SPLITS = ("train", "valid", "test")
-DEFAULT_FRACTIONS = {"train": 0.9, "valid": 0.05, "test": 0.05}
 
 
 @dataclass(frozen=True)
@@ -38,33 +36,24 @@ class Dataset:
 def build_dataset(
     rows_or_drops: Iterable[Row | Drop],
     *,
-    languages: Sequence[str] | None = None,
-    limits: Limits | None = None,
-    fractions: Mapping[str, float] | None = None,
-    seed: int = 0,
+    languages: Sequence[str],
+    limits: Limits,
+    fractions: Mapping[str, float],
+    seed: int,
     max_rows_per_language: int | None = None,
-    min_rows_per_language: int = 10,
-    min_rows_per_split: int = 1,
+    min_rows_per_language: int,
     benchmarks: Sequence[str] = (),
 ) -> Dataset:
     """Turn the records of all sources into train, valid and test.
 
-    In this order: keep `languages` (all when None), apply the filters with `limits`, drop exact
-    duplicates, drop overlap with `benchmarks` (prompts and solutions), keep at most
-    `max_rows_per_language`, split by group. The splits depend on the seed, not on the order of
-    the rows.
+    In this order: keep `languages`, apply the filters with `limits`, drop exact duplicates, drop
+    overlap with `benchmarks` (prompts and solutions), keep at most `max_rows_per_language`, split
+    by group into `fractions` (by split, adding up to 1), keep one phrasing of a held-out corpus
+    task. The splits depend on the seed, not on the order of the rows.
 
     Raises UserError when a language has fewer than `min_rows_per_language` rows left, or a split
-    with a fraction above 0 fewer than `min_rows_per_split` rows of a language.
+    with a fraction above 0 no row of a language.
     """
-    limits = limits or Limits()
-    fractions = dict(DEFAULT_FRACTIONS if fractions is None else fractions)
-    unknown = [name for name in fractions if name not in SPLITS]
-    if unknown:
-        raise UserError(f"unknown split {unknown[0]!r} in fractions; known: {', '.join(SPLITS)}")
-    check_fractions(fractions)
-    wanted = None if languages is None else {get_language(name).name for name in languages}
-
     dropped: list[Drop] = []
     rows: list[Row] = []
     read: Counter[str] = Counter()
@@ -72,7 +61,7 @@ def build_dataset(
         read[item.source] += 1
         if isinstance(item, Drop):
             dropped.append(item)
-        elif wanted is not None and item.language not in wanted:
+        elif item.language not in languages:
             dropped.append(_drop(item, "language not in recipe"))
         elif reason := first_reason(item, limits):
             dropped.append(_drop(item, reason))
@@ -87,12 +76,14 @@ def build_dataset(
         dropped += more
     rows = unique_ids(rows)
 
-    expected = sorted(wanted if wanted is not None else {row.language for row in rows})
-    _check_rows_left(rows, dropped, expected, min_rows_per_language, sum(read.values()))
+    _check_rows_left(rows, dropped, languages, min_rows_per_language, sum(read.values()))
     splits: dict[str, list[Row]] = {name: [] for name in SPLITS} | split_groups(
         rows, fractions, seed
     )
-    _check_splits(splits, fractions, expected, min_rows_per_split)
+    _check_splits(splits, fractions, languages)
+    for name in ("valid", "test"):
+        splits[name], more = one_phrasing(splits[name])
+        dropped += more
     return Dataset(
         train=splits["train"],
         valid=splits["valid"],
@@ -156,18 +147,14 @@ def _reasons(dropped: Sequence[Drop], language: str | None) -> str:
 
 
 def _check_splits(
-    splits: Mapping[str, Sequence[Row]],
-    fractions: Mapping[str, float],
-    expected: Sequence[str],
-    minimum: int,
+    splits: Mapping[str, Sequence[Row]], fractions: Mapping[str, float], expected: Sequence[str]
 ) -> None:
     for name, fraction in fractions.items():
-        left = Counter(row.language for row in splits[name])
-        short = [f"{lang} ({left[lang]})" for lang in expected if left[lang] < minimum]
-        if fraction > 0 and short:
+        found = {row.language for row in splits[name]}
+        missing = [language for language in expected if language not in found]
+        if fraction > 0 and missing:
             raise UserError(
-                f"the {name} split has too few rows of {', '.join(short)}; "
-                f"at least {minimum} are needed",
+                f"the {name} split has no rows of {', '.join(missing)}",
                 f"raise the fraction of {name} (now {fraction:g}), add data, or try another seed",
             )
 

@@ -29,7 +29,6 @@ class Limits:
     min_code_chars: int = 10
     max_code_chars: int = 20_000
     max_text_chars: int = 8_000
-    require_text: bool = True
     max_average_line: float = 100.0
     max_line: int = 1000
     min_alphanumeric: float = 0.25
@@ -42,7 +41,7 @@ Filter = Callable[[Row, Limits], str | None]
 def _blank(row: Row, limits: Limits) -> str | None:
     if not row.code.strip():
         return "no code"
-    return "no text" if limits.require_text and not row.text.strip() else None
+    return None if row.text.strip() else "no text"
 
 
 def _unprintable(row: Row, limits: Limits) -> str | None:

@@ -1,9 +1,16 @@
 """Rows of a data set on the Hugging Face hub. The one place of this package that downloads."""
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from codemoe.errors import UserError, WorkError
+
+
+def is_hub_id(path: str | Path) -> bool:
+    """Whether a source is a data set on the hub: `owner/name`, and no such file or folder here."""
+    return bool(re.fullmatch(r"\w[\w.-]*/[\w.-]+", str(path))) and not Path(path).exists()
 
 
 def load_hub_rows(
@@ -21,7 +28,8 @@ def load_hub_rows(
     Newer versions of `datasets` refuse repositories that need a loading script. Then the JSON file
     `data_file` of the repository is read itself, which runs nobody's code.
 
-    Raises UserError when the data set or split is not there, WorkError when it cannot be fetched.
+    Raises UserError when the data set or split is not there, WorkError when it cannot be fetched
+    to its end.
     """
     from datasets import load_dataset
 
@@ -39,7 +47,13 @@ def load_hub_rows(
             rows = load_dataset("json", data_files=f"{at}/{data_file}", split="train")
         except Exception as second:
             raise _explain(repo, config, second) from second
-    yield from rows
+    number = 0
+    try:
+        for row in rows:
+            yield row
+            number += 1
+    except Exception as error:
+        raise _broken(repo, config, error, f"read on after row {number} of") from error
 
 
 def _needs_other_loader(error: Exception) -> bool:
@@ -51,14 +65,25 @@ def _needs_other_loader(error: Exception) -> bool:
 
 
 def _explain(repo: str, config: str | None, error: Exception) -> UserError:
-    name = repo + (f" ({config})" if config else "")
-    reason = str(error).strip().split("\n")[0][:300]
     if isinstance(error, ValueError | FileNotFoundError) or "NotFound" in type(error).__name__:
         return UserError(
-            f"cannot find the hub data set {name}: {reason}",
+            f"cannot find the hub data set {_name(repo, config)}: {_reason(error)}",
             "check the id and revision, log in with `hf auth login`, or name a local folder",
         )
+    return _broken(repo, config, error, "load")
+
+
+def _broken(repo: str, config: str | None, error: Exception, what: str) -> WorkError:
     return WorkError(
-        f"cannot load the hub data set {name}: {type(error).__name__}: {reason}",
+        f"cannot {what} the hub data set {_name(repo, config)}: "
+        f"{type(error).__name__}: {_reason(error)}",
         "check the network, or download it once and name the local folder in the recipe",
     )
+
+
+def _name(repo: str, config: str | None) -> str:
+    return repo + (f" ({config})" if config else "")
+
+
+def _reason(error: Exception) -> str:
+    return str(error).strip().split("\n")[0][:300]

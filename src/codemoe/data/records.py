@@ -1,15 +1,15 @@
 """Read the raw records of data files: JSONL, JSON and Parquet; files, globs and directories."""
 
 import glob
-import gzip
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from codemoe.errors import UserError
+from codemoe.jsonl import parse_json, parse_object, read_lines
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet")
+_JSON = "expected one JSON object per line, or one list of objects"
 
 
 class Record(NamedTuple):
@@ -24,20 +24,20 @@ class Record(NamedTuple):
         return f"{self.path}:{self.line}"
 
 
-def find_data_files(path: str | Path, suffixes: tuple[str, ...] = SUFFIXES) -> list[Path]:
+def find_data_files(path: str | Path) -> list[Path]:
     """The data files a path means, sorted: one file, a glob's matches, or a directory's content.
 
     Raises UserError when there is none, or a file's kind is unknown.
     """
     root = Path(path).expanduser()
-    kinds = ", ".join(suffixes)
+    kinds = ", ".join(SUFFIXES)
     if root.is_dir():
-        files = sorted(p for p in root.rglob("*") if p.is_file() and p.name.endswith(suffixes))
+        files = sorted(p for p in root.rglob("*") if p.is_file() and p.name.endswith(SUFFIXES))
         if not files:
             raise UserError(f"no data in directory {path}; expected files ending in {kinds}")
         return files
     if root.exists():
-        if not root.name.endswith(suffixes):
+        if not root.name.endswith(SUFFIXES):
             raise UserError(f"{path}: unknown kind of data file; expected {kinds}")
         return [root]
     matches = sorted(Path(match) for match in glob.glob(str(root), recursive=True))
@@ -46,7 +46,7 @@ def find_data_files(path: str | Path, suffixes: tuple[str, ...] = SUFFIXES) -> l
             f"data source {path} does not exist (nothing matches, from {Path.cwd()})",
             "name a file, a glob or a directory in the recipe's data section",
         )
-    return [file for match in matches for file in find_data_files(match, suffixes)]
+    return [file for match in matches for file in find_data_files(match)]
 
 
 def read_records(path: Path) -> Iterator[Record]:
@@ -64,55 +64,33 @@ def read_records(path: Path) -> Iterator[Record]:
 
 
 def _read_json(path: Path) -> Iterator[Record]:
-    opener = gzip.open if path.name.endswith(".gz") else open
-    line = 0
-    try:
-        with opener(path, "rt", encoding="utf-8-sig") as lines:
-            for line, text in enumerate(lines, 1):
-                if not text.strip():
-                    continue
-                if text.lstrip().startswith("["):
-                    yield from _read_list(path, line, text + lines.read())
-                    return
-                value = _parse(path, line, text)
-                if not isinstance(value, dict):
-                    raise UserError(f"{path}:{line}: expected one JSON object, found {text[:60]!r}")
-                yield Record(path, line, value)
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 after line {line}: {error.reason}") from error
-    except (OSError, EOFError) as error:
-        raise UserError(f"cannot read {path}: {error}") from error
+    lines = read_lines(path, _JSON)
+    for line, text in lines:
+        if text.lstrip().startswith("["):
+            yield from _read_list(path, line, text + "".join(more for _, more in lines))
+        elif text.strip():
+            yield Record(path, line, parse_object(path, line, text, _JSON))
 
 
 def _read_list(path: Path, line: int, text: str) -> Iterator[Record]:
-    values = _parse(path, line, text)
-    for number, value in enumerate(values, 1):
+    for number, value in enumerate(parse_json(path, line, text, _JSON), 1):
         if not isinstance(value, dict):
             raise UserError(f"{path}: item {number} of the list is no JSON object: {value!r:.60}")
         yield Record(path, number, value)
-
-
-def _parse(path: Path, line: int, text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        at = line + error.lineno - 1 if isinstance(error, json.JSONDecodeError) else line
-        raise UserError(
-            f"{path}:{at}: broken JSON: {error}; found {text.strip()[:60]!r}",
-            "mend or remove this line",
-        ) from error
 
 
 def _read_parquet(path: Path) -> Iterator[Record]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    line = 0
     try:
         with pq.ParquetFile(path) as file:
-            line = 0
             for batch in file.iter_batches(1024):
                 for value in batch.to_pylist():
                     line += 1
                     yield Record(path, line, value)
-    except (OSError, pa.ArrowException) as error:
-        raise UserError(f"cannot read {path} as Parquet: {error}") from error
+    # ValueError: text that is no UTF-8, dates that Python has not, two columns of one name.
+    except (OSError, ValueError, pa.ArrowException) as error:
+        where = f" (after row {line})" if line else ""
+        raise UserError(f"cannot read {path} as Parquet{where}: {error}") from error

@@ -7,7 +7,6 @@ from dataclasses import replace
 from itertools import pairwise
 
 from codemoe.data.rows import Drop, Row, normalise, stable_hash
-from codemoe.errors import UserError
 
 
 def drop_exact_duplicates(rows: Iterable[Row]) -> tuple[list[Row], list[Drop]]:
@@ -66,18 +65,6 @@ def unite_groups(rows: Sequence[Row]) -> list[Row]:
     ]
 
 
-def check_fractions(fractions: Mapping[str, float]) -> None:
-    """Raise UserError unless the fractions are in [0, 1] and add up to 1."""
-    total = sum(fractions.values())
-    if any(not 0 <= f <= 1 for f in fractions.values()) or abs(total - 1) > 1e-6:
-        shown = ", ".join(f"{name}: {value}" for name, value in fractions.items())
-        raise UserError(
-            f"split fractions must be between 0 and 1 and add up to 1; found {shown} "
-            f"(sum {total:g})",
-            "for example: fractions: {train: 0.9, valid: 0.05, test: 0.05}",
-        )
-
-
 def split_groups(
     rows: Sequence[Row], fractions: Mapping[str, float], seed: int
 ) -> dict[str, list[Row]]:
@@ -85,9 +72,8 @@ def split_groups(
 
     A group's place comes from a hash of its name and the seed alone, so it depends neither on the
     order nor on the other rows (except where a new row unites two groups). The sizes are therefore
-    the fractions only on average.
+    the fractions, which add up to 1, only on average.
     """
-    check_fractions(fractions)
     splits: dict[str, list[Row]] = {name: [] for name in fractions}
     for row in unite_groups(rows):
         splits[_split_of(row.group, fractions, seed)].append(row)

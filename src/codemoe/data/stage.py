@@ -1,36 +1,40 @@
 """The `data` stage: the recipe's sources -> train/valid/test Parquet, dropped.csv, test suites."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from codemoe.artifacts import Redo, run_stage, sha256_of
 from codemoe.data.benchmarks import read_benchmark_texts
-from codemoe.data.build import Dataset, build_dataset, write_dataset
-from codemoe.data.corpus.build import CorpusItem
-from codemoe.data.corpus.rows import SOURCE, corpus_items, corpus_rows, suite_row
+from codemoe.data.build import SPLITS, Dataset, build_dataset, write_dataset
+from codemoe.data.corpus.build import CorpusItem, corpus_hash
+from codemoe.data.corpus.rows import corpus_items, corpus_rows, suite_row, task_of
 from codemoe.data.filters import Limits
+from codemoe.data.hub import is_hub_id
 from codemoe.data.records import find_data_files
-from codemoe.data.rows import Drop, Row, read_parquet, stable_hash
-from codemoe.data.sources import read_rows, read_xlcost
+from codemoe.data.rows import Drop, Row, read_parquet
+from codemoe.data.sources import read_rows, read_xlcost, xlcost_files
 from codemoe.data.stack import read_stack
 from codemoe.errors import UserError
+from codemoe.jsonl import read_jsonl
 from codemoe.languages import get_language
 from codemoe.progress import say
-from codemoe.recipe import DataConfig, Recipe, Source
+from codemoe.recipe import Recipe, Source
 
-SPLITS = ("train", "valid", "test")
+Corpora = Mapping[int | None, Sequence[CorpusItem]]  # by the most tasks that a source may have
 
 
 def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
     """Make `data/`; True when it was made, False when it was there already."""
-    config = {
+    config: dict[str, Any] = {
         "data": recipe.data.model_dump(mode="json"),
         "languages": list(recipe.languages),
-        "files": _file_hashes(recipe.data),
+        "files": _file_hashes(recipe),
     }
+    if any(source.kind == "corpus" for source in recipe.data.sources):
+        config["corpus"] = corpus_hash()
     return run_stage(
         recipe.run_dir / "data",
         "data",
@@ -52,20 +56,17 @@ def read_suite(data_dir: Path, split: str) -> dict[str, dict[str, str]]:
     path = data_dir / f"{split}.suite.jsonl"
     if not path.is_file():
         return {}
-    with path.open(encoding="utf-8") as file:
-        return {row["id"]: row for row in map(json.loads, file)}
+    return {row["id"]: row for _, row in read_jsonl(path)}
 
 
 def _build(recipe: Recipe, out: Path) -> None:
     config = recipe.data
-    items: dict[str, CorpusItem] = {}
+    corpora: dict[int | None, Sequence[CorpusItem]] = {}
     for source in config.sources:
-        if source.kind == "corpus":
+        if source.kind == "corpus" and source.tasks not in corpora:
             say("data: generating the built-in corpus")
-            items.update((item.group, item) for item in corpus_items(source.tasks))
-    rows = chain.from_iterable(
-        _read(source, recipe, list(items.values())) for source in config.sources
-    )
+            corpora[source.tasks] = list(corpus_items(source.tasks))
+    rows = chain.from_iterable(_read(source, recipe, corpora) for source in config.sources)
     dataset = build_dataset(
         rows,
         languages=recipe.languages,
@@ -84,44 +85,41 @@ def _build(recipe: Recipe, out: Path) -> None:
         min_rows_per_language=config.min_rows_per_language,
         benchmarks=[text for path in config.benchmarks for text in read_benchmark_texts(path)],
     )
-    dataset = replace(dataset, valid=_one_phrasing(dataset.valid), test=_one_phrasing(dataset.test))
     write_dataset(dataset, out)
-    _write_suites(dataset, items, out)
+    _write_suites(dataset, corpora, out)
     counts = dataset.counts["rows"]["train"]
     say("data: training rows " + ", ".join(f"{name} {n}" for name, n in counts.items()))
 
 
-def _read(source: Source, recipe: Recipe, items: list[CorpusItem]) -> Iterator[Row | Drop]:
+def _read(source: Source, recipe: Recipe, corpora: Corpora) -> Iterator[Row | Drop]:
+    languages, revision = recipe.languages, source.revision
     if source.kind == "corpus":
-        return corpus_rows(items, recipe.languages, source.phrasings)
+        return corpus_rows(corpora[source.tasks], languages, source.phrasings)
     assert source.path is not None
     if source.kind == "rows":
         return read_rows(source.path, fields=source.fields)
     if source.kind == "xlcost":
-        languages = [name for name in recipe.languages if name != "go"]
-        return read_xlcost(source.path, languages=languages, revision=source.revision)
-    return read_stack(source.path, languages=recipe.languages, revision=source.revision)
+        return read_xlcost(source.path, languages=languages, revision=revision)
+    return read_stack(source.path, languages=languages, revision=revision)
 
 
-def _one_phrasing(rows: list[Row]) -> list[Row]:
-    """Held-out corpus tasks are asked once a language; the task's name decides the phrasing."""
-    kept: dict[tuple[str, str, str], list[Row]] = {}
-    for row in rows:
-        key = (row.group, row.language, "" if row.source == SOURCE else row.id)
-        kept.setdefault(key, []).append(row)
-    return [options[int(stable_hash(key[0]), 16) % len(options)] for key, options in kept.items()]
-
-
-def _write_suites(dataset: Dataset, items: dict[str, CorpusItem], out: Path) -> None:
+def _write_suites(dataset: Dataset, corpora: Corpora, out: Path) -> None:
     """`<split>.suite.jsonl` with the tests of the corpus' rows; no file without such rows."""
+    programs = {
+        (item.group, language): program
+        for items in corpora.values()
+        for item in items
+        for language, program in item.programs.items()
+    }
     for split in SPLITS:
-        # One row a program: phrasings share their tests.
-        firsts = {(r.group, r.language): r for r in reversed(getattr(dataset, split))}
-        rows = [row for row in reversed(firsts.values()) if row.group in items]
-        if rows:
-            with (out / f"{split}.suite.jsonl").open("w", encoding="utf-8") as file:
-                for row in rows:
-                    file.write(json.dumps(suite_row(items[row.group], row)) + "\n")
+        firsts: dict[tuple[str | None, str], Row] = {}
+        for row in getattr(dataset, split):
+            # One row a program: phrasings share their tests.
+            firsts.setdefault((task_of(row), row.language), row)
+        suite = [suite_row(programs[key], row) for key, row in firsts.items() if key in programs]
+        if suite:
+            text = "".join(json.dumps(row) + "\n" for row in suite)
+            (out / f"{split}.suite.jsonl").write_text(text, encoding="utf-8")
 
 
 def _grammars(recipe: Recipe) -> bool:
@@ -136,11 +134,11 @@ def _grammars(recipe: Recipe) -> bool:
     return not missing
 
 
-def _file_hashes(config: DataConfig) -> dict[str, str]:
+def _file_hashes(recipe: Recipe) -> dict[str, str]:
     """Content hashes of all local files that are read: other content is another data set."""
     try:
-        files = [file for source in config.sources for file in _files_of(source)]
-        files += [file for path in config.benchmarks for file in find_data_files(path)]
+        files = [file for source in recipe.data.sources for file in _files_of(source, recipe)]
+        files += [file for path in recipe.data.benchmarks for file in find_data_files(path)]
         return {str(file): sha256_of(file) for file in files}
     except OSError as error:
         raise UserError(
@@ -149,9 +147,10 @@ def _file_hashes(config: DataConfig) -> dict[str, str]:
         ) from None
 
 
-def _files_of(source: Source) -> list[Path]:
-    if source.path is None or (source.kind != "rows" and not Path(source.path).exists()):
-        return []  # the corpus, or a data set on the hub, which its revision fixes
+def _files_of(source: Source, recipe: Recipe) -> list[Path]:
+    """As the readers find them; none for the corpus and for the hub, which a revision fixes."""
+    if source.path is None or (source.kind != "rows" and is_hub_id(source.path)):
+        return []
     if source.kind == "xlcost":
-        return sorted(Path(source.path).glob("data/*-program-level/*.json"))
+        return [file for _, _, file in xlcost_files(source.path, recipe.languages)]
     return find_data_files(source.path)

@@ -5,13 +5,11 @@ A program is `prompt + completion`, and `tests` are appended. Samples are `{id, 
 (`task_id` is read as `id`) or `{id, program}` with a whole program; an id may come many times.
 """
 
-import gzip
 import hashlib
 import json
 import os
-import zlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ from typing import IO, Any
 
 from codemoe.errors import UserError, WorkError
 from codemoe.evaluate.sandbox import NOT_COUNTED, STATUSES, Job, Limits, Verdict, probe, run_jobs
+from codemoe.jsonl import read_jsonl
 from codemoe.languages import get_language
 
 Key = tuple[str, int]  # problem id, and which of its samples
@@ -152,7 +151,7 @@ def read_suite(path: Path) -> list[Problem]:
     """The problems of a native suite; every defect is a UserError that names the line."""
     problems: dict[str, Problem] = {}
     lines: dict[str, int] = {}
-    for line, row in _rows(path):
+    for line, row in read_jsonl(path):
         name = _identity(path, line, row, ("id",))
         if name in problems:
             raise UserError(f"{path}:{line}: id {name!r} was already used in line {lines[name]}")
@@ -181,7 +180,7 @@ def read_samples(path: Path, problems: Sequence[Problem]) -> list[Sample]:
     by_id = {problem.id: problem for problem in problems}
     counts: Counter[str] = Counter()
     samples = []
-    for line, row in _rows(path):
+    for line, row in read_jsonl(path):
         name = _identity(path, line, row, ("id", "task_id"))
         problem = by_id.get(name)
         if problem is None:
@@ -227,37 +226,6 @@ def _check_k(k: Sequence[int], samples: Sequence[Sample]) -> None:
             )
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line number from 1, object) of a .jsonl or .jsonl.gz file; at least one."""
-    line = 0
-    empty = True
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            for line, raw in enumerate(file, 1):
-                if not raw.strip():
-                    continue
-                yield line, _parse(path, line, raw)
-                empty = False
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UserError(f"{path}: not a complete gzip file (after line {line}): {error}") from None
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from None
-    if empty:
-        raise UserError(f"{path} is empty", "one JSON object per line is expected")
-
-
-def _parse(path: Path, line: int, raw: bytes) -> dict[str, Any]:
-    try:
-        row = json.loads(raw.decode("utf-8-sig" if line == 1 else "utf-8"))
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}:{line}: not UTF-8 text ({error.reason})") from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}:{line}: not JSON: {error}", "one object per line") from None
-    if not isinstance(row, dict):
-        raise UserError(f"{path}:{line}: expected a JSON object, found {type(row).__name__}")
-    return row
-
-
 def _names(row: Mapping[str, Any]) -> str:
     return "fields: " + (", ".join(sorted(row)[:12]) or "none")
 
@@ -294,7 +262,7 @@ def _resume(path: Path, samples: Sequence[Sample]) -> dict[Key, Verdict]:
         return {}
     wanted = {sample.key: sample.digest for sample in samples}
     kept: dict[Key, Verdict] = {}
-    for line, row in _rows(path):
+    for line, row in read_jsonl(path):
         name = _identity(path, line, row, ("id",))
         status = _text(path, line, row, "status")
         if status not in STATUSES:

@@ -1,12 +1,12 @@
 """`codemoe score`: CodeBLEU of a JSONL file of references and predictions."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from codemoe.errors import UserError
 from codemoe.evaluate.codebleu import EQUAL_WEIGHTS, Weights, score_corpus
+from codemoe.jsonl import read_jsonl
 from codemoe.languages import get_language
 
 ROW = '{"language": "python", "reference": "...", "prediction": "..."}'
@@ -20,9 +20,8 @@ def score_file(path: Path, weights: Weights = EQUAL_WEIGHTS) -> dict[str, Any]:
     Raises UserError for a missing, empty or unreadable file and for the first bad row, with its
     line number.
     """
-    rows = list(_rows(path))
-    if not rows:
-        raise UserError(f"{path} holds no rows", f"give one JSON object per line: {ROW}")
+    fix = f"give one JSON object per line: {ROW}"
+    rows = [_checked(row, f"{path}:{line}") for line, row in read_jsonl(path, fix)]
     score = score_corpus(
         [row["reference"] for row in rows],
         [row["prediction"] for row in rows],
@@ -42,26 +41,7 @@ def score_file(path: Path, weights: Weights = EQUAL_WEIGHTS) -> dict[str, Any]:
     }
 
 
-def _rows(path: Path) -> Iterator[dict[str, str]]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise UserError(f"no file {path}", "give the path of a JSONL file") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {path}: {error}", "expected a JSONL file in UTF-8") from error
-    # Not splitlines(): strings may hold other line separators (U+2028), which JSON allows raw.
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            yield _checked_row(line, f"{path}, line {number}")
-
-
-def _checked_row(line: str, where: str) -> dict[str, str]:
-    try:
-        row = json.loads(line)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise UserError(f"{where}: not JSON ({error})", f"expected {ROW}") from error
-    if not isinstance(row, dict):
-        raise UserError(f"{where}: a JSON {type(row).__name__}, not an object", f"expected {ROW}")
+def _checked(row: dict[str, Any], where: str) -> dict[str, str]:
     for key in ("language", "reference", "prediction"):
         if key not in row:
             found = ", ".join(map(repr, row)) or "none"

@@ -98,7 +98,7 @@ def test_programs_of_another_task_fail(items: list[CorpusItem], language: str) -
 
 def test_suite_rows_are_native(items: list[CorpusItem]) -> None:
     row = next(corpus_rows(items[:1], ("java",), 1))
-    suite = suite_row(items[0], row)
+    suite = suite_row(items[0].programs["java"], row)
     assert set(suite) == {"id", "language", "prompt", "solution", "tests", "entry_point"}
     assert suite["id"] == row.id
     assert suite["prompt"] + suite["solution"] == row.code

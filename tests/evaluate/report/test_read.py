@@ -70,8 +70,8 @@ def test_nothing_evaluated_names_the_command(tmp_path: Path, exists: bool) -> No
         ("metrics.json", "[1]", "holds list"),
         ("metrics.json", "{}", "languages"),
         ("results.jsonl", '{"id": "a"}\n', "line 1.language` is missing"),
-        ("results.jsonl", "\n{oops\n", "line 2"),
-        ("results.jsonl", "7\n", "line 1` is int"),
+        ("results.jsonl", "\n{oops\n", "results.jsonl:2: "),
+        ("results.jsonl", "7\n", "results.jsonl:1: expected a JSON object, found int"),
     ],
 )
 def test_damage_is_named_by_place(small_run: Path, file: str, damage: str, said: str) -> None:

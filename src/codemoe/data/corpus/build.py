@@ -1,10 +1,13 @@
 """Generate the built-in corpus: every family's tasks, distinct in what they compute."""
 
+import hashlib
 import importlib
 import pkgutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
+from codemoe.artifacts import sha256_of
 from codemoe.data.corpus import families
 from codemoe.data.corpus.inputs import cases_of, fingerprint, same_semantics
 from codemoe.data.corpus.render import program_of
@@ -19,6 +22,14 @@ class CorpusItem:
     family: str
     texts: tuple[tuple[str, tuple[str, ...]], ...]
     programs: dict[str, Program]
+
+
+def corpus_hash() -> str:
+    """SHA-256 over this package's source files: when they change, so may every row."""
+    root = Path(__file__).parent
+    files = sorted(root.rglob("*.py"))
+    lines = [f"{file.relative_to(root).as_posix()} {sha256_of(file)}" for file in files]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def family_names() -> list[str]:

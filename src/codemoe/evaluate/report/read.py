@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from codemoe.errors import UserError
+from codemoe.jsonl import read_jsonl
 from codemoe.recipe import MODEL_NAMES
 
 REDO = "redo the evaluation: codemoe eval RECIPE --force"
@@ -282,15 +283,5 @@ def _optional_json(path: Path) -> dict[str, Any] | None:
 
 
 def _jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    if not path.is_file():
-        return
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot read {path}: {error}", REDO) from None
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            try:
-                yield number, json.loads(line)
-            except ValueError as error:
-                raise UserError(f"{path}, line {number}: {error}", REDO) from None
+    """The rows of a file; none when it is missing or empty, as the curve of a short training is."""
+    return read_jsonl(path, REDO) if path.is_file() and path.stat().st_size else iter(())
