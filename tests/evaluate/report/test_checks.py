@@ -3,7 +3,9 @@ from typing import Any
 import pytest
 
 from codemoe.errors import UserError
-from codemoe.evaluate.report import check_thresholds
+from codemoe.evaluate.report import check_thresholds, checks
+from codemoe.evaluate.report.page import _CHECK_LABELS
+from codemoe.recipe import Thresholds
 
 
 def _scores(codebleu: float, wrong_language: float = 0.0) -> dict[str, Any]:
@@ -43,9 +45,9 @@ def test_one_check_per_language_and_threshold() -> None:
         "wrong_language": 0.0,
         "base_ratio": 2.0,
     }
-    checks = check_thresholds(_summary(), limits)
-    assert all(check.passed and check.cause == "" for check in checks)
-    assert [(c.name, c.language) for c in checks] == [
+    found = check_thresholds(_summary(), limits)
+    assert all(check.passed and check.cause == "" for check in found)
+    assert [(c.name, c.language) for c in found] == [
         ("retention", "java"),
         ("retention", "javascript"),
         ("routing_accuracy", None),
@@ -54,7 +56,7 @@ def test_one_check_per_language_and_threshold() -> None:
         ("wrong_language", "java"),
         ("wrong_language", "javascript"),
     ]
-    assert checks[3].found == pytest.approx(3.0)
+    assert found[3].found == pytest.approx(3.0)
 
 
 def test_none_leaves_a_check_out_and_a_value_met_exactly_passes() -> None:
@@ -146,3 +148,10 @@ def test_pass_at_1_is_asked_of_every_language_that_was_tested() -> None:
     (check,) = check_thresholds(summary, {"pass_at_1": 0.6})
     assert not check.passed
     assert "codemoe doctor" in check.cause
+
+
+def test_every_threshold_of_the_recipe_is_known_labelled_and_explained() -> None:
+    names = set(Thresholds.model_fields)
+    assert names == {*checks.AT_LEAST, *checks.AT_MOST}
+    assert names == set(checks._CAUSES)
+    assert names == set(_CHECK_LABELS)

@@ -39,6 +39,7 @@ _CHECK_LABELS = {
     "base_ratio": "CodeBLEU over the base",
     "wrong_language": "Answers in a wrong language",
     "routing_accuracy": "Routing accuracy",
+    "pass_at_1": "Answers that pass their tests",
 }
 
 
