@@ -3,8 +3,11 @@
 # N samples, D features, E experts, F folds
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
+
+from codemoe.routing.calibrate import minimise, temperature_scale
 
 
 @dataclass(frozen=True)
@@ -36,23 +39,33 @@ def _ridge(
     return weight_DE.T, bias_E
 
 
-def _temperature(logits_NE: torch.Tensor, labels_N: torch.Tensor) -> float:
-    """The scale of the logits that minimises log loss on held-out predictions (Guo et al. 2017,
-    arXiv:1706.04599), by golden-section search on its logarithm."""
+def _logistic(
+    x_ND: torch.Tensor, y_NE: torch.Tensor, ridge: float, bias: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Multinomial logistic regression: mean log loss plus an L2 penalty, in float64 by L-BFGS.
 
-    def loss(log_scale: float) -> float:
-        scaled = logits_NE * torch.tensor(log_scale).exp()
-        return float(torch.nn.functional.cross_entropy(scaled, labels_N))
+    The penalty is ridge/2 times the squared weights on features scaled to a mean variance of 1, so
+    that `ridge` means the same at every scale, and what it means to `_ridge`.
+    """
+    mean_D = x_ND.mean(0) if bias else torch.zeros_like(x_ND[0])
+    scaled_ND = x_ND - mean_D
+    scale = scaled_ND.square().mean().sqrt().clamp_min(1e-12)
+    scaled_ND /= scale
+    weight_ED = x_ND.new_zeros(y_NE.shape[1], x_ND.shape[1], requires_grad=True)
+    bias_E = x_ND.new_zeros(y_NE.shape[1], requires_grad=bias)
 
-    low, high = -2.0, 6.0
-    ratio = (5**0.5 - 1) / 2
-    for _ in range(40):
-        left, right = high - ratio * (high - low), low + ratio * (high - low)
-        if loss(left) < loss(right):
-            high = right
-        else:
-            low = left
-    return float(torch.tensor((low + high) / 2).exp())
+    def objective() -> torch.Tensor:
+        logits_NE = scaled_ND @ weight_ED.T + bias_E
+        penalty = ridge / 2 * weight_ED.square().sum()
+        return torch.nn.functional.cross_entropy(logits_NE, y_NE) + penalty
+
+    minimise(objective, [weight_ED, bias_E] if bias else [weight_ED])
+    weight_ED = weight_ED.detach() / scale
+    return weight_ED, bias_E.detach() - weight_ED @ mean_D
+
+
+Method = Literal["ridge", "logistic"]
+_SOLVERS = {"ridge": _ridge, "logistic": _logistic}
 
 
 def fit_router(
@@ -60,15 +73,19 @@ def fit_router(
     labels_N: torch.Tensor,
     num_experts: int,
     *,
+    method: Method = "ridge",
     ridge: float = 1e-2,
     folds: int = 5,
     groups_N: torch.Tensor | None = None,
     bias: bool = True,
 ) -> FittedRouter:
-    """Multinomial ridge classifier with cross-validated accuracy and calibrated confidence.
+    """Linear classifier with cross-validated accuracy and calibrated confidence.
 
+    `ridge` is one linear solve, quickest for few features; `logistic` models the probabilities, and
+    sees a class that lies between two others, which a ridge to one-hot targets cannot.
     `groups_N` (int64) keeps samples of one group (one problem, one document) in one fold.
     """
+    solve = _SOLVERS[method]
     x_ND = x_ND.double()
     y_NE = torch.nn.functional.one_hot(labels_N, num_experts).double()
     groups_N = torch.arange(len(x_ND)) if groups_N is None else groups_N
@@ -80,13 +97,13 @@ def fit_router(
         test_N = fold_N == fold
         if not test_N.any() or test_N.all():
             continue
-        weight_ED, bias_E = _ridge(x_ND[~test_N], y_NE[~test_N], ridge, bias)
+        weight_ED, bias_E = solve(x_ND[~test_N], y_NE[~test_N], ridge, bias)
         held_out_NE[test_N] = x_ND[test_N] @ weight_ED.T + bias_E
-    scale = _temperature(held_out_NE, labels_N)
+    scale = temperature_scale(held_out_NE, labels_N)
     predicted_N = held_out_NE.argmax(-1)
     confusion_EE = torch.zeros(num_experts, num_experts, dtype=torch.int64)
     confusion_EE.index_put_((labels_N, predicted_N), torch.tensor(1), accumulate=True)
-    weight_ED, bias_E = _ridge(x_ND, y_NE, ridge, bias)
+    weight_ED, bias_E = solve(x_ND, y_NE, ridge, bias)
     return FittedRouter(
         weight_ED=(weight_ED * scale).float(),
         bias_E=(bias_E * scale).float(),

@@ -9,12 +9,15 @@ import torch
 
 @dataclass(frozen=True)
 class Routing:
-    """One routing decision for N tokens (or N sequences)."""
+    """One routing decision for N tokens (or N sequences); all but the indices is float32."""
 
-    weights_NK: torch.Tensor  # of the chosen experts
+    weights_NK: torch.Tensor  # of the chosen experts; 0 is "not sent": dropped, or not picked
     experts_NK: torch.Tensor  # int64 indices of the chosen experts
-    probs_NE: torch.Tensor  # over all experts
-    logits_NE: torch.Tensor  # before the softmax, float32
+    probs_NE: torch.Tensor  # over all experts: softmax(logits_NE) for every router
+    logits_NE: torch.Tensor  # without noise
+    # Noisy top-k while training, for `losses.load_loss`: what was compared, and how noisy it was.
+    noisy_logits_NE: torch.Tensor | None = None
+    noise_std_NE: torch.Tensor | None = None
 
     def gates_NE(self) -> torch.Tensor:
         """The weights scattered to all experts; zero where an expert was not chosen."""
