@@ -205,6 +205,27 @@ class MoeConfig(Config):
     activation: Literal["all", "completion"] = "completion"
 
 
+class GateTraining(Config):
+    """Token gates trained by gradient after they were fitted; base and experts stay frozen."""
+
+    steps: PositiveInt = 150
+    batch_size: PositiveInt = 16
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-2
+    # Of the softmax that gradients see; it cools to 0.3 while the choices themselves stay hard.
+    start_temperature: Annotated[float, Field(gt=0)] = 1.0
+    # Weights; all but the first are means over layers.
+    language_model_loss: Annotated[float, Field(ge=0)] = 1.0
+    label_loss: Annotated[float, Field(ge=0)] = 1.0  # the expert of the sample, at each token
+    balance_loss: Annotated[float, Field(ge=0)] = 0.0  # towards the batch's own mix of experts
+    z_loss: Annotated[float, Field(ge=0)] = 0.0
+
+    @model_validator(mode="after")
+    def _some_loss(self) -> "GateTraining":
+        if not (self.language_model_loss or self.label_loss or self.balance_loss or self.z_loss):
+            raise ValueError("give at least one loss a weight above 0")
+        return self
+
+
 class RouterConfig(Config):
     """Fitted from true router inputs: the sequence router and the token gates, both kept."""
 
@@ -212,6 +233,8 @@ class RouterConfig(Config):
     folds: Annotated[int, Field(ge=2)] = 5
     ridge: Annotated[float, Field(gt=0)] = 1e-2  # relative to the mean feature variance
     gate_tokens_per_expert: PositiveInt = 8000
+    num_experts_per_tok: PositiveInt = 1  # of token routing; a sequence has one expert
+    train_gates: GateTraining | None = None  # None: fitted only
 
 
 class Thresholds(Config):

@@ -9,7 +9,7 @@ arXiv:2106.09685; acting from a marker on only: Activated LoRA, arXiv:2504.12397
 
 # B batch, T tokens, D input features, O output features, E experts, R sum of the experts' ranks
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -18,7 +18,6 @@ from torch import nn
 
 from codemoe.models.architectures import architecture_of, layers_of
 from codemoe.routing.record import Routing
-from codemoe.routing.routers import LinearRouter
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,9 @@ class MixtureLayers:
 
     @contextmanager
     def use_tokens(
-        self, routers: Sequence[LinearRouter], active_BT1: torch.Tensor | None = None
+        self,
+        routers: Sequence[Callable[[torch.Tensor], Routing]],
+        active_BT1: torch.Tensor | None = None,
     ) -> Iterator[list[Routing]]:
         """Each layer's router chooses per token from the input of that layer's MLP.
 
@@ -101,7 +102,9 @@ class MixtureLayers:
         for layer, router in zip(layers_of(self.model), routers, strict=True):
 
             def choose(
-                module: nn.Module, args: tuple[torch.Tensor, ...], router: LinearRouter = router
+                module: nn.Module,
+                args: tuple[torch.Tensor, ...],
+                router: Callable[[torch.Tensor], Routing] = router,
             ) -> None:
                 x_BTD = args[0]
                 routing = router(x_BTD.reshape(-1, x_BTD.shape[-1]))

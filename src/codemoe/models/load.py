@@ -27,7 +27,7 @@ from codemoe.models.reference import (
     resolve,
 )
 from codemoe.recipe import BUILTIN
-from codemoe.routing.routers import LinearRouter
+from codemoe.routing.routers import LinearRouter, TopKRouter
 
 MOE_FILE = "moe.json"
 ROUTER_FILE = "router.safetensors"
@@ -225,6 +225,11 @@ def _check_fits(model: PreTrainedModel, expert: dict[str, LoraFactors], what: st
             )
 
 
+def token_router(weight_ED: torch.Tensor, top_k: int) -> LinearRouter:
+    """A layer's gate: hard for one expert a token, weighted for more."""
+    return LinearRouter(weight_ED) if top_k == 1 else TopKRouter(weight_ED, top_k=top_k)
+
+
 def save_routers(
     path: Path, sequence: SequenceRouter | None, token_routers: Sequence[LinearRouter]
 ) -> None:
@@ -232,6 +237,8 @@ def save_routers(
     from safetensors.torch import save_file
 
     tensors = {f"token.{i}.weight": r.weight.detach() for i, r in enumerate(token_routers)}
+    if token_routers:
+        tensors["token.top_k"] = torch.tensor([getattr(token_routers[0], "top_k", 1)])
     if sequence is not None:
         assert sequence.router.bias is not None
         tensors["sequence.weight"] = sequence.router.weight.detach()
@@ -251,7 +258,7 @@ def load_routers(
     except (OSError, SafetensorError) as error:
         raise UserError(f"cannot read the router {path}: {error}") from None
     for key, tensor in tensors.items():
-        if key != "sequence.layer" and tensor.shape[0] != num_experts:
+        if key not in ("sequence.layer", "token.top_k") and tensor.shape[0] != num_experts:
             raise UserError(
                 f"{path}: {key} routes to {tensor.shape[0]} experts but the mixture has "
                 f"{num_experts}"
@@ -260,7 +267,8 @@ def load_routers(
     missing = [i for i, gate in enumerate(gates) if gate is None]
     if missing and len(missing) != num_layers:
         raise UserError(f"{path} lacks the token gates of layers {missing}")
-    token_routers = tuple(LinearRouter(gate) for gate in gates if gate is not None)
+    top_k = int(tensors["token.top_k"]) if "token.top_k" in tensors else 1
+    token_routers = tuple(token_router(gate, top_k).eval() for gate in gates if gate is not None)
     if "sequence.weight" not in tensors:
         return None, token_routers
     router = LinearRouter(tensors["sequence.weight"], tensors["sequence.bias"])

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from codemoe.artifacts import Redo, run_stage
 from codemoe.data.rows import Row
@@ -11,6 +11,10 @@ from codemoe.data.stage import read_split
 from codemoe.errors import UserError
 from codemoe.progress import say
 from codemoe.recipe import Recipe
+
+if TYPE_CHECKING:
+    from codemoe.models.load import CodeModel
+    from codemoe.routing.routers import LinearRouter
 
 METRICS = "routing_metrics.json"
 
@@ -46,10 +50,15 @@ def labelled_rows(
 
 
 def _fit(recipe: Recipe, out: Path) -> None:
-    from codemoe.models.load import ROUTER_FILE, SequenceRouter, load_mixture, save_routers
+    from codemoe.models.load import (
+        ROUTER_FILE,
+        SequenceRouter,
+        load_mixture,
+        save_routers,
+    )
     from codemoe.routing.fit import fit_router
     from codemoe.routing.routers import LinearRouter
-    from codemoe.train.router_features import KINDS, sequence_samples, token_samples
+    from codemoe.train.router_features import KINDS, sequence_samples
 
     config = recipe.router
     model = load_mixture(recipe.run_dir / "moe")
@@ -94,28 +103,56 @@ def _fit(recipe: Recipe, out: Path) -> None:
     )
     token_routers: list[LinearRouter] = []
     if recipe.experts.lora.target == "mlp":
-        tokens = token_samples(
-            model, rows, labels, config.gate_tokens_per_expert, recipe.experts.train.max_length
-        )
-        metrics["token"] = []
-        for index, features_ND in enumerate(tokens.features_LND):
-            # Mixtral's and Qwen's gates have no bias, so neither have these.
-            fit = fit_router(
-                features_ND,
-                tokens.labels_N,
-                len(experts),
-                ridge=config.ridge,
-                folds=config.folds,
-                groups_N=tokens.sequences_N,
-                bias=False,
-            )
-            token_routers.append(LinearRouter(fit.weight_ED))
-            metrics["token"].append({"layer": index, "accuracy": fit.accuracy})
-        shown = ", ".join(f"{row['accuracy']:.3f}" for row in metrics["token"])
+        token_routers, accuracies = fit_token_gates(model, rows, labels, recipe)
+        metrics["token"] = [{"layer": i, "accuracy": a} for i, a in enumerate(accuracies)]
+        shown = ", ".join(f"{accuracy:.3f}" for accuracy in accuracies)
         say(f"router: token gates, cross-validated accuracy by layer: {shown}")
+        if config.train_gates is not None:
+            from codemoe.train.gate_training import train_gates
+
+            metrics["trained"] = train_gates(
+                model,
+                token_routers,
+                rows,
+                labels,
+                config.train_gates,
+                recipe.experts.train.max_length,
+                recipe.seed,
+                out,
+            )
+            say(f"router: trained gates are right on {metrics['trained']['accuracy']:.3f}")
     save_routers(
         out / ROUTER_FILE,
         SequenceRouter(layer, LinearRouter(best.weight_ED, best.bias_E)),
         token_routers,
     )
     (out / METRICS).write_text(json.dumps(metrics, indent=2) + "\n")
+
+
+def fit_token_gates(
+    model: "CodeModel", rows: Sequence[Row], labels: Sequence[int], recipe: Recipe
+) -> "tuple[list[LinearRouter], list[float]]":
+    """One gate a layer and its cross-validated accuracy, on states that right choices made."""
+    from codemoe.models.load import token_router
+    from codemoe.routing.fit import fit_router
+    from codemoe.train.router_features import token_samples
+
+    config = recipe.router
+    assert model.mixture is not None
+    tokens = token_samples(
+        model, rows, labels, config.gate_tokens_per_expert, recipe.experts.train.max_length
+    )
+    fits = [
+        fit_router(
+            features_ND,
+            tokens.labels_N,
+            len(model.mixture.experts),
+            ridge=config.ridge,
+            folds=config.folds,
+            groups_N=tokens.sequences_N,
+            bias=False,  # as Mixtral's and Qwen's gates
+        )
+        for features_ND in tokens.features_LND
+    ]
+    gates = [token_router(fit.weight_ED, config.num_experts_per_tok) for fit in fits]
+    return gates, [fit.accuracy for fit in fits]

@@ -1,0 +1,105 @@
+"""Gradient training of token gates: what runs is trained, and nothing but the gates changes."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from codemoe.data.rows import Row
+from codemoe.models.load import (
+    CodeModel,
+    attach_experts,
+    load_base,
+    load_routers,
+    save_routers,
+    token_router,
+)
+from codemoe.models.reference import BaseReference
+from codemoe.recipe import GateTraining
+from codemoe.routing.decisions import route_top1
+from codemoe.routing.routers import TopKRouter
+from codemoe.train.gate_training import relaxed, train_gates
+from tests.models.tiny import random_adapter, save_checkpoint, tiny_model
+
+TRAIN = GateTraining(steps=90, batch_size=4, learning_rate=0.05)
+ROWS = [
+    Row(f"{i}", f"{i}", language, "add two numbers", code, "s", "")
+    for i in range(4)
+    for language, code in (("python", "def add(a, b):\n    return a"), ("java", "int add {}"))
+]
+LABELS = [0, 1] * 4
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> CodeModel:
+    base = save_checkpoint(tiny_model("mistral"), tmp_path / "base")
+    adapters = {n: random_adapter(base, tmp_path / n, "mlp", 3, i) for i, n in enumerate("ab")}
+    return attach_experts(load_base(BaseReference(str(base))), adapters, "completion")
+
+
+def _gates(top_k: int = 1) -> list:
+    generator = torch.Generator().manual_seed(0)
+    weights = [torch.randn(2, 32, generator=generator) * 0.1 for _ in range(2)]
+    return [token_router(weight, top_k) for weight in weights]
+
+
+def test_relaxed_runs_as_it_will_and_has_a_gradient() -> None:
+    logits_NE = torch.randn(5, 3, requires_grad=True)
+    hard = route_top1(logits_NE)
+    soft = relaxed(hard, 0.5)
+    assert torch.allclose(soft.gates_NE(), hard.gates_NE(), atol=1e-6)
+    wanted_NE = torch.randn(5, 3)
+    (soft.gates_NE() * wanted_NE).sum().backward()
+    expected = torch.autograd.grad(((logits_NE / 0.5).softmax(-1) * wanted_NE).sum(), logits_NE)[0]
+    assert torch.allclose(logits_NE.grad, expected, atol=1e-6)
+    assert not hard.gates_NE().requires_grad  # the wrong twin: hard weights teach nothing
+
+
+@pytest.mark.parametrize("top_k", [1, 2])
+def test_gates_learn_whose_text_it_is_and_nothing_else_changes(
+    model: CodeModel, tmp_path: Path, top_k: int
+) -> None:
+    before = {name: p.detach().clone() for name, p in model.model.state_dict().items()}
+    gates = _gates(top_k)
+    start = [gate.weight.detach().clone() for gate in gates]
+    figures = train_gates(model, gates, ROWS, LABELS, TRAIN, 120, 0, tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == list(range(10, 91, 10))
+    assert lines[0]["accuracy"] < 0.9 < figures["accuracy"]
+    assert 0 <= figures["entropy"] < 0.7  # nats; log 2 is "no idea"
+    assert 0.5 <= figures["top_load"] <= 1
+    for name, tensor in model.model.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+    assert all((gate.weight != old).any() for gate, old in zip(gates, start, strict=True))
+
+
+def test_the_same_seed_trains_the_same_gates(model: CodeModel, tmp_path: Path) -> None:
+    weights = []
+    for run in ("one", "two"):
+        (tmp_path / run).mkdir()
+        gates = _gates()
+        short = TRAIN.model_copy(update={"steps": 10})
+        train_gates(model, gates, ROWS, LABELS, short, 120, 3, tmp_path / run)
+        weights.append(torch.cat([gate.weight.detach() for gate in gates]))
+    assert torch.equal(*weights)
+
+
+def test_a_hard_gate_learns_from_the_language_model_alone(model: CodeModel, tmp_path: Path) -> None:
+    gates = _gates()
+    start = gates[0].weight.detach().clone()
+    config = TRAIN.model_copy(update={"steps": 10, "label_loss": 0.0})
+    train_gates(model, gates, ROWS, LABELS, config, 120, 0, tmp_path)
+    assert (gates[0].weight != start).any()
+
+
+def test_top_k_survives_the_router_file(model: CodeModel, tmp_path: Path) -> None:
+    for top_k in (1, 2):
+        save_routers(tmp_path / "router.safetensors", None, _gates(top_k))
+        _, loaded = load_routers(tmp_path / "router.safetensors", 2, 2)
+        assert [getattr(gate, "top_k", 1) for gate in loaded] == [top_k] * 2
+        assert isinstance(loaded[0], TopKRouter) == (top_k == 2)
+    mixture = model.mixture
+    assert mixture is not None
+    assert replace(mixture, token_routers=loaded).token_routers[0].training is False
