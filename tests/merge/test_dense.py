@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import peft
+import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
@@ -13,9 +14,11 @@ from codemoe.models.reference import BaseReference
 from tests.models.tiny import random_adapter, save_checkpoint, tiny_model
 
 
-def test_merging_one_expert_is_that_expert(tmp_path: Path) -> None:
-    base = save_checkpoint(tiny_model("llama"), tmp_path / "base")
-    adapter = random_adapter(base, tmp_path / "one", "mlp", 3, 1)
+@pytest.mark.parametrize(("model_type", "target"), [("llama", "mlp"), ("gpt2", "both")])
+def test_merging_one_expert_is_that_expert(tmp_path: Path, model_type: str, target: str) -> None:
+    """Also where the weights are stored the other way round, and some of them are square."""
+    base = save_checkpoint(tiny_model(model_type), tmp_path / "base")
+    adapter = random_adapter(base, tmp_path / "one", target, 3, 1)
     merge_into(load_base(BaseReference(str(base))), [adapter], average, tmp_path / "out", "one")
     merged = AutoModelForCausalLM.from_pretrained(tmp_path / "out", dtype=torch.float32)
     alone = peft.PeftModel.from_pretrained(

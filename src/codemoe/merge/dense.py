@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from codemoe.errors import UserError
+from codemoe.models.adapter_moe import weight_update
 from codemoe.models.load import CodeModel, load_adapter
 from codemoe.progress import progress
 
@@ -31,9 +32,10 @@ def merge_into(
     paths = sorted({path for expert in experts for path in expert})
     with progress(f"merge {name}", len(paths), "tensors") as advance:
         for path in paths:
-            weight = base.model.get_parameter(f"{path}.weight")
+            projection = base.model.get_submodule(path)
+            weight = projection.get_parameter("weight")
             deltas = [
-                expert[path].b_OR @ expert[path].a_RD
+                weight_update(projection, expert[path])
                 if path in expert
                 else torch.zeros(weight.shape)
                 for expert in experts

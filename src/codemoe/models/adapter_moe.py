@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from codemoe.models.architectures import architecture_of, layers_of
+from codemoe.models.architectures import architecture_of, is_transposed, layers_of
 from codemoe.routing.record import Routing
 
 
@@ -26,6 +26,12 @@ class LoraFactors:
 
     a_RD: torch.Tensor
     b_OR: torch.Tensor
+
+
+def weight_update(projection: nn.Module, factors: LoraFactors) -> torch.Tensor:
+    """B A, laid out as the projection stores its weight: (O, D), or (D, O) in GPT-2's Conv1D."""
+    update_OD = factors.b_OR @ factors.a_RD
+    return update_OD.T if is_transposed(projection) else update_OD
 
 
 class Gates:
@@ -98,7 +104,8 @@ class MixtureLayers:
         """
         records: list[Routing] = []
         hooks = []
-        row = architecture_of(self.model.config.model_type)  # type: ignore[union-attr, arg-type]
+        model_type: str = self.model.config.model_type  # type: ignore[union-attr, assignment]
+        row = architecture_of(model_type, self.model)
         for layer, router in zip(layers_of(self.model), routers, strict=True):
 
             def choose(

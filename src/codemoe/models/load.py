@@ -19,6 +19,7 @@ from transformers import (
 from codemoe.artifacts import is_finished, read_manifest
 from codemoe.errors import UserError
 from codemoe.models.adapter_moe import LoraFactors, MixtureLayers, attach
+from codemoe.models.architectures import projection_shape
 from codemoe.models.reference import (
     REFERENCE,
     BaseReference,
@@ -215,12 +216,13 @@ def _check_fits(model: PreTrainedModel, expert: dict[str, LoraFactors], what: st
                 f"{what} adapts {path}, which the base ({model.config.model_type}) does not have",
                 "use the base that this adapter was trained on",
             ) from None
-        found = (factors.b_OR.shape[0], factors.a_RD.shape[1])
-        expected = (module.out_features, module.in_features)
+        found = (factors.a_RD.shape[1], factors.b_OR.shape[0])
+        expected = projection_shape(module)
         if found != expected:
+            in_base = f"{expected[0]} -> {expected[1]}" if expected else type(module).__name__
             raise UserError(
-                f"{what}: {path} is {found[1]} -> {found[0]} in the adapter but "
-                f"{expected[1]} -> {expected[0]} in the base",
+                f"{what}: {path} is {found[0]} -> {found[1]} in the adapter but {in_base} in the "
+                "base",
                 "use the base that this adapter was trained on",
             )
 

@@ -147,7 +147,7 @@ class _ExpertTrainer(InOrder, SFTTrainer):
 
 
 def lora_config(model: Any, lora: LoraConfig) -> peft.LoraConfig:
-    names = target_modules(model.config.model_type, lora.target)
+    names = target_modules(model.config.model_type, lora.target, model)
     return peft.LoraConfig(
         r=lora.rank,
         lora_alpha=lora.alpha,  # type: ignore[arg-type]  # any number does

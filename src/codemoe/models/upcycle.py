@@ -1,0 +1,114 @@
+"""Make a dense model sparse, in place: upcycled, or out of experts that were trained apart.
+
+Upcycling (arXiv:2212.05055) starts every expert as a copy of the dense MLP: while the weights of
+the chosen experts sum to 1, the sparse model is the dense one. Experts trained apart are full MLP
+weights, or LoRA updates merged into them: routed to one, the sparse model is that expert.
+"""
+
+# E experts, O outputs and D inputs of a projection
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import nn
+
+from codemoe.errors import UserError
+from codemoe.models.adapter_moe import LoraFactors, weight_update
+from codemoe.models.architectures import Architecture, architecture_of, is_transposed, layers_of
+from codemoe.models.sparse_moe import Experts, SparseMoe, StackedLinear
+
+RouterFactory = Callable[[int], nn.Module]  # the router of a layer
+Weights = Mapping[str, torch.Tensor]  # by parameter path: "model.layers.0.mlp.up_proj.weight"
+
+
+def upcycle(model: nn.Module, num_experts: int, router_factory: RouterFactory) -> None:
+    """Replace every MLP by a sparse MoE of copies of itself."""
+    make_sparse(model, {f"copy {i}": {} for i in range(num_experts)}, router_factory)
+
+
+@torch.no_grad()
+def merged_weights(model: nn.Module, factors: Mapping[str, LoraFactors]) -> dict[str, torch.Tensor]:
+    """The full weights of one LoRA expert, for each projection that it adapts."""
+    _refuse_quantised(model)
+    weights = {}
+    for path, update in factors.items():
+        projection = model.get_submodule(path)
+        weight = projection.get_parameter("weight")
+        weights[f"{path}.weight"] = weight + weight_update(projection, update).to(weight)
+    return weights
+
+
+@torch.no_grad()
+def make_sparse(
+    model: nn.Module, experts: Mapping[str, Weights], router_factory: RouterFactory
+) -> None:
+    """Replace every MLP by a sparse MoE of these experts; what one does not name is the base's.
+
+    Dropout after a dense MLP is not kept.
+    """
+    row = architecture_of(model.config.model_type, model)  # type: ignore[union-attr, arg-type]
+    layers = layers_of(model)
+    paths = [f"{row.layers}.{index}.{row.mlp}" for index in range(len(layers))]
+    _refuse_quantised(model)
+    _check_fit(model, [f"{path}.{name}" for path in paths for name in row.mlp_projections], experts)
+    for index, (layer, path) in enumerate(zip(layers, paths, strict=True)):
+        mlp = layer.get_submodule(row.mlp)
+        stacked = _stack(row, mlp, path, list(experts.values()))
+        device = stacked.down.weight.device
+        moe = SparseMoe(router_factory(index).to(device), stacked).train(mlp.training)
+        layer.set_submodule(row.mlp, moe)
+
+
+def _stack(row: Architecture, mlp: nn.Module, path: str, experts: list[Weights]) -> Experts:
+    """The projections of one MLP as every expert has them, gate and up apart."""
+    parts: list[StackedLinear] = []
+    for name in row.mlp_projections:
+        projection = mlp.get_submodule(name)
+        own = dict(projection.named_parameters())
+        stacked = {
+            kind: torch.stack([e.get(f"{path}.{name}.{kind}", value).to(value) for e in experts])
+            for kind, value in own.items()
+        }
+        weight_EOD, bias_EO = stacked["weight"], stacked.get("bias")
+        if is_transposed(projection):
+            weight_EOD = weight_EOD.transpose(1, 2)
+        pieces = 2 if row.fused_gate and not parts else 1
+        weights = weight_EOD.chunk(pieces, 1)
+        biases = [None] * pieces if bias_EO is None else bias_EO.chunk(pieces, 1)
+        parts += [
+            StackedLinear(w.contiguous(), None if b is None else b.contiguous())
+            for w, b in zip(weights, biases, strict=True)
+        ]
+    *gate, up, down = parts
+    return Experts(up, down, mlp.get_submodule(row.activation), *gate)
+
+
+def _refuse_quantised(model: nn.Module) -> None:
+    if getattr(model, "is_quantized", False):
+        raise UserError(
+            "full-weight experts cannot be made from quantised weights: that would round them away",
+            "load the base in full precision: base.quantization=none",
+        )
+
+
+def _check_fit(model: nn.Module, projections: list[str], experts: Mapping[str, Weights]) -> None:
+    """A UserError that names both sides, before any weight is copied."""
+    shapes = {
+        f"{path}.{kind}": tuple(value.shape)
+        for path in projections
+        for kind, value in model.get_submodule(path).named_parameters()
+    }
+    for expert, weights in experts.items():
+        for path, value in weights.items():
+            if path not in shapes:
+                raise UserError(
+                    f"expert {expert!r} changes {path}, which is no MLP weight of this base; the "
+                    "experts of a sparse mixture are MLPs",
+                    "train experts with experts.lora.target=mlp, or keep them as adapters",
+                )
+            if tuple(value.shape) != shapes[path]:
+                raise UserError(
+                    f"expert {expert!r}: {path} has shape {tuple(value.shape)} but the base has "
+                    f"{shapes[path]}",
+                    "use the base that this expert was trained on",
+                )
