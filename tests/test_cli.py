@@ -24,6 +24,7 @@ COMMANDS = (
     "run",
     *(stage.name for stage in STAGES),
     "generate",
+    "add-expert",
     "score",
     "execute",
     "doctor",

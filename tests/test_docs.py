@@ -43,7 +43,8 @@ def cells(line: str) -> list[str]:
 
 
 def blocks(text: str, kind: str) -> list[str]:
-    return re.findall(rf"^```{kind}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [block for name, block in found if name == kind]
 
 
 # -- docs/recipe.md --------------------------------------------------------------------------

@@ -238,6 +238,59 @@ def generate(
         show_trace(result)
 
 
+@app.command(name="add-expert")
+def add_expert(
+    model: Annotated[str, typer.Argument(help="The mixture: a run, or a folder with moe.json.")],
+    adapter: Annotated[
+        Path, typer.Argument(help="A PEFT LoRA folder, trained on the mixture's base.")
+    ],
+    name: Annotated[str, typer.Option(help="What the new expert is called.", show_default=False)],
+    data: Annotated[
+        list[str],
+        typer.Option(
+            help="JSONL or Parquet of {text, code, language}; can be repeated. Rows of other "
+            "languages stand for the old experts' text.",
+            metavar="ROWS",
+            show_default=False,
+        ),
+    ],
+    language: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A language that the new expert gets; can be repeated. Without it: those of ROWS "
+            "that no old expert has.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where the new mixture goes. Without it: MODEL-NAME, beside MODEL.",
+            metavar="FOLDER",
+            show_default=False,
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a mixture made so.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Add a language to a finished mixture.
+
+    Writes a new mixture; MODEL, a run or any mixture, stays as it is. Old experts and their rows of
+    the router do not change; the new expert's is fitted on ROWS and measured. For example:
+    codemoe add-expert runs/demo runs/rust/experts/rust --name rust --data rust.jsonl
+    """
+    _quiet_libraries()
+    from codemoe.train.add_expert import add_expert as add
+
+    made = add(model, adapter, name, data, languages=language or (), out=out, force=force)
+    if as_json:
+        _print_json(made)
+        return
+    print(f"{made['path']}: {', '.join(made['experts'])}")
+    print(f"  {name} text routed to {name:<12} {made['new_routed']:.4f}  (held-out rows)")
+    print(f"  old text whose routing changes   {made['old_changed']:.4f}")
+
+
 @app.command()
 def score(
     file: Annotated[Path, typer.Argument(help="JSONL of {language, reference, prediction}.")],

@@ -7,7 +7,8 @@ import torch
 
 from codemoe.errors import UserError
 from codemoe.models.adapter_moe import weight_update
-from codemoe.models.load import CodeModel, load_adapter
+from codemoe.models.adapters import load_adapter
+from codemoe.models.load import CodeModel
 from codemoe.progress import progress
 
 

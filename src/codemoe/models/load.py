@@ -12,14 +12,15 @@ from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 
 from codemoe.artifacts import is_finished, read_manifest
 from codemoe.errors import UserError
-from codemoe.models.adapter_moe import LoraFactors, MixtureLayers, attach
-from codemoe.models.architectures import projection_shape
+from codemoe.models.adapter_moe import MixtureLayers, attach
+from codemoe.models.adapters import adapter_config, check_fits, load_adapter
 from codemoe.models.reference import (
     REFERENCE,
     BaseReference,
@@ -155,40 +156,6 @@ def _four_bit(compute: torch.dtype) -> Any:
     )
 
 
-def load_adapter(folder: Path) -> dict[str, LoraFactors]:
-    """A PEFT LoRA directory as factors by projection path ("model.layers.0.mlp.up_proj")."""
-    try:
-        config = json.loads((folder / "adapter_config.json").read_text())
-    except FileNotFoundError:
-        raise UserError(f"{folder} holds no adapter (no adapter_config.json)") from None
-    if config.get("peft_type") != "LORA":
-        raise UserError(f"{folder} is a {config.get('peft_type')} adapter; expected LORA")
-    unsupported = [
-        key
-        for key in ("use_dora", "modules_to_save", "lora_bias", "rank_pattern")
-        if config.get(key)
-    ]
-    if unsupported:
-        raise UserError(
-            f"the adapter {folder} uses {', '.join(unsupported)}, "
-            "which stacked experts cannot carry"
-        )
-    root = config["r"] ** 0.5 if config.get("use_rslora") else config["r"]
-    scaling = config["lora_alpha"] / root
-    pairs: dict[str, dict[str, torch.Tensor]] = {}
-    try:
-        with safe_open(folder / "adapter_model.safetensors", "pt") as file:
-            for key in file.keys():  # noqa: SIM118 - safe_open is no mapping
-                path, _, factor = key.removesuffix(".weight").rpartition(".")
-                path = path.removeprefix("base_model.model.")
-                pairs.setdefault(path, {})[factor] = file.get_tensor(key).float()
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"cannot read the adapter {folder}: {error}") from None
-    return {
-        path: LoraFactors(pair["lora_A"], pair["lora_B"] * scaling) for path, pair in pairs.items()
-    }
-
-
 def attach_experts(
     base: CodeModel,
     adapters: dict[str, Path],
@@ -199,7 +166,7 @@ def attach_experts(
     factors = []
     for name, folder in adapters.items():
         expert = load_adapter(folder)
-        _check_fits(base.model, expert, f"expert {name!r} ({folder})")
+        check_fits(base.model, expert, f"expert {name!r} ({folder})")
         factors.append(expert)
     layers = attach(base.model, factors)
     torch.nn.Module.to(base.model, base.model.device)
@@ -207,24 +174,13 @@ def attach_experts(
     return replace(base, mixture=mixture)
 
 
-def _check_fits(model: PreTrainedModel, expert: dict[str, LoraFactors], what: str) -> None:
-    for path, factors in expert.items():
-        try:
-            module = model.get_submodule(path)
-        except AttributeError:
-            raise UserError(
-                f"{what} adapts {path}, which the base ({model.config.model_type}) does not have",
-                "use the base that this adapter was trained on",
-            ) from None
-        found = (factors.a_RD.shape[1], factors.b_OR.shape[0])
-        expected = projection_shape(module)
-        if found != expected:
-            in_base = f"{expected[0]} -> {expected[1]}" if expected else type(module).__name__
-            raise UserError(
-                f"{what}: {path} is {found[0]} -> {found[1]} in the adapter but {in_base} in the "
-                "base",
-                "use the base that this adapter was trained on",
-            )
+def read_config(reference: BaseReference) -> PreTrainedConfig:
+    """The config of a base, without its weights."""
+    name = resolve(reference.model)
+    try:
+        return AutoConfig.from_pretrained(name, revision=reference.revision)
+    except (OSError, ValueError, KeyError) as error:
+        raise _explain(error, name, "config") from None
 
 
 def token_router(weight_ED: torch.Tensor, top_k: int) -> LinearRouter:
@@ -277,13 +233,14 @@ def load_routers(
     return SequenceRouter(int(tensors["sequence.layer"]), router), token_routers
 
 
-def load_mixture(moe_dir: Path, router_file: Path | None = None) -> CodeModel:
-    """A `moe/` directory with the routers of `router_file` (its own when None)."""
+def read_mixture(moe_dir: Path) -> tuple[BaseReference, dict[str, Any]]:
+    """The base of a `moe/` directory, and what `moe.json` says of its experts."""
     try:
         description = json.loads((moe_dir / MOE_FILE).read_text())
         reference = BaseReference(**description["base"])
-        adapters = {entry["name"]: moe_dir / entry["path"] for entry in description["experts"]}
-        activation, of_language = description["activation"], description["expert_of_language"]
+        # What is missing is named here, not where it is needed.
+        _ = description["activation"], dict(description["expert_of_language"])
+        _ = [(entry["name"], entry["path"]) for entry in description["experts"]]
     except FileNotFoundError:
         raise UserError(f"{moe_dir} is not a mixture (it has no {MOE_FILE})") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -293,7 +250,18 @@ def load_mixture(moe_dir: Path, router_file: Path | None = None) -> CodeModel:
         ) from None
     if not Path(reference.model).is_absolute() and (moe_dir / reference.model).is_dir():
         reference = replace(reference, model=str((moe_dir / reference.model).resolve()))
-    model = attach_experts(load_base(reference), adapters, activation, of_language)
+    return reference, description
+
+
+def load_mixture(moe_dir: Path, router_file: Path | None = None) -> CodeModel:
+    """A `moe/` directory with the routers of `router_file` (its own when None)."""
+    reference, description = read_mixture(moe_dir)
+    model = attach_experts(
+        load_base(reference),
+        {entry["name"]: moe_dir / entry["path"] for entry in description["experts"]},
+        description["activation"],
+        description["expert_of_language"],
+    )
     assert model.mixture is not None
     sequence, token_routers = load_routers(
         router_file or moe_dir / ROUTER_FILE,
@@ -309,6 +277,19 @@ def load_mixture(moe_dir: Path, router_file: Path | None = None) -> CodeModel:
     )
 
 
+def find_mixture(path: Path) -> tuple[Path, Path] | None:
+    """The `moe/` directory and the router file of a run, a stage or a mixture's folder."""
+    if is_finished(path / "router"):
+        return path / "moe", path / "router" / ROUTER_FILE
+    if is_finished(path / "moe"):
+        return path / "moe", path / "moe" / ROUTER_FILE
+    if (path / MOE_FILE).is_file():
+        return path, path / ROUTER_FILE
+    if (path / ROUTER_FILE).is_file() and is_finished(path):
+        return path.parent / "moe", path / ROUTER_FILE
+    return None
+
+
 def load_model(argument: str) -> CodeModel:
     """Any MODEL: a run (its newest finished mixture), a stage directory, a checkpoint, a hub id."""
     path = Path(argument)
@@ -316,14 +297,9 @@ def load_model(argument: str) -> CodeModel:
         return load_base(BaseReference(BUILTIN))
     if not path.exists():
         return load_base(BaseReference(argument))
-    if is_finished(path / "router"):
-        return load_mixture(path / "moe", path / "router" / ROUTER_FILE)
-    if is_finished(path / "moe"):
-        return load_mixture(path / "moe")
-    if (path / MOE_FILE).is_file():
-        return load_mixture(path)
-    if (path / ROUTER_FILE).is_file() and is_finished(path):
-        return load_mixture(path.parent / "moe", path / ROUTER_FILE)
+    mixture = find_mixture(path)
+    if mixture is not None:
+        return load_mixture(*mixture)
     if (path / "adapter_config.json").is_file():
         return _load_single_adapter(path)
     if (path / REFERENCE).is_file():
@@ -344,11 +320,7 @@ def _load_single_adapter(path: Path) -> CodeModel:
     if of_a_run and is_finished(base_dir):
         reference = read_reference(base_dir)
     else:
-        try:
-            config = json.loads((path / "adapter_config.json").read_text())
-            name = config["base_model_name_or_path"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"cannot read {path / 'adapter_config.json'}: {error}") from None
+        name = adapter_config(path).get("base_model_name_or_path")
         if not isinstance(name, str):
             raise UserError(
                 f"{path / 'adapter_config.json'} does not say which base it belongs to "

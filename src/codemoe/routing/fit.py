@@ -22,7 +22,7 @@ class FittedRouter:
     predicted_N: torch.Tensor  # cross-validated
 
 
-def _ridge(
+def solve_ridge(
     x_ND: torch.Tensor, y_NE: torch.Tensor, ridge: float, bias: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Multi-output ridge regression to centred one-hot targets, in float64.
@@ -45,7 +45,7 @@ def _logistic(
     """Multinomial logistic regression: mean log loss plus an L2 penalty, in float64 by L-BFGS.
 
     The penalty is ridge/2 times the squared weights on features scaled to a mean variance of 1, so
-    that `ridge` means the same at every scale, and what it means to `_ridge`.
+    that `ridge` means the same at every scale, and what it means to `solve_ridge`.
     """
     mean_D = x_ND.mean(0) if bias else torch.zeros_like(x_ND[0])
     scaled_ND = x_ND - mean_D
@@ -65,7 +65,7 @@ def _logistic(
 
 
 Method = Literal["ridge", "logistic"]
-_SOLVERS = {"ridge": _ridge, "logistic": _logistic}
+_SOLVERS = {"ridge": solve_ridge, "logistic": _logistic}
 
 
 def fit_router(
