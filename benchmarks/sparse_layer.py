@@ -10,20 +10,18 @@ timed. They run in turn, in an order that rotates, so that each ratio compares n
 # N tokens, D model, F hidden, E experts
 
 import argparse
-import os
-import platform
-import shlex
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 
 import psutil
 import torch
 import transformers
+from paired import RESULTS, in_turn, median_and_range, provenance, publish, ratios, wait_for
 from torch import nn
 from transformers import MistralConfig, MixtralConfig
 from transformers.models.mistral.modeling_mistral import MistralMLP
@@ -34,7 +32,6 @@ from codemoe.routing.record import Routing
 
 HUGGING_FACE = ("eager", "batched_mm", "grouped_mm")
 _ONE_HEAD = {"num_attention_heads": 1, "num_key_value_heads": 1}  # there is no attention here
-RESULTS = Path(__file__).parent / "results" / "sparse_layer.md"
 
 
 @dataclass(frozen=True)
@@ -52,10 +49,6 @@ class Measured:
     top_k: int
     seconds: dict[str, list[float]]
     left_out: dict[str, str]
-
-    def ratios(self, name: str, against: str) -> list[float]:
-        pairs = zip(self.seconds[name], self.seconds[against], strict=True)
-        return [own / other for own, other in pairs]
 
 
 class MixtralRouter(nn.Module):
@@ -141,11 +134,10 @@ def check_agreement(found: Sequence[Contender], x_BTD: torch.Tensor) -> None:
 def timed(contender: Contender, x_BTD: torch.Tensor, grad_BTD: torch.Tensor) -> float:
     contender.module.zero_grad(set_to_none=True)
     x_BTD.grad = None
-    wait = torch.cuda.synchronize if x_BTD.is_cuda else lambda: None
-    wait()
+    wait_for(x_BTD.device.type)
     started = time.perf_counter()
     contender.forward(x_BTD).backward(grad_BTD)
-    wait()
+    wait_for(x_BTD.device.type)
     return time.perf_counter() - started
 
 
@@ -156,74 +148,42 @@ def measure(options: argparse.Namespace, tokens: int, top_k: int) -> Measured:
     x_BTD = torch.randn(1, tokens, options.hidden, **place).requires_grad_()
     grad_BTD = torch.randn(1, tokens, options.hidden, **place)
     check_agreement(found, x_BTD)
-    seconds: dict[str, list[float]] = {c.name: [] for c in found}
-    for repeat in range(-options.warmup, options.repeats):
-        shift = repeat % len(found)
-        for contender in found[shift:] + found[:shift]:
-            spent = timed(contender, x_BTD, grad_BTD)
-            if repeat >= 0:
-                seconds[contender.name].append(spent)
-    return Measured(tokens, top_k, seconds, left_out)
+    runs = {c.name: partial(timed, c, x_BTD, grad_BTD) for c in found}
+    return Measured(tokens, top_k, in_turn(runs, options.repeats, options.warmup), left_out)
 
 
 def rows(measured: Measured) -> list[str]:
     lines = []
     for name, seconds in measured.seconds.items():
-        to_dense = measured.ratios(name, "dense MLP")
-        to_ours = measured.ratios(name, "codemoe")
+        to_dense = ratios(seconds, measured.seconds["dense MLP"])
+        to_ours = ratios(seconds, measured.seconds["codemoe"])
         lines.append(
             f"| {measured.tokens} | {measured.top_k} | {name} | {1e3 * median(seconds):.1f} "
-            f"| {median(to_dense):.3f} ({min(to_dense):.3f} to {max(to_dense):.3f}) "
-            f"| {median(to_ours):.3f} |"
+            f"| {median_and_range(to_dense)} | {median(to_ours):.3f} |"
         )
     for name, why in measured.left_out.items():
         lines.append(f"| {measured.tokens} | {measured.top_k} | {name} | not run: {why} | | |")
     return lines
 
 
-def processor() -> str:
-    info = Path("/proc/cpuinfo")
-    names = (
-        [line for line in info.read_text().splitlines() if "model name" in line]
-        if info.exists()
-        else []
-    )
-    return names[0].partition(":")[2].strip() if names else platform.processor()
-
-
-def commit() -> str:
-    done = subprocess.run(
-        ["git", "describe", "--always", "--dirty"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-    )
-    return done.stdout.strip() or "unknown"
-
-
-def document(options: argparse.Namespace, arguments: Sequence[str], table: Sequence[str]) -> str:
-    device = torch.cuda.get_device_name() if options.device == "cuda" else processor()
-    return "\n".join(
-        [
-            "# The sparse layer, forward and backward",
-            "",
-            f"One layer of {options.experts} experts, {options.hidden} -> {options.intermediate} "
-            f"-> {options.hidden}, {options.dtype}. The dense MLP is as wide as the experts that "
-            "one token runs, so it has the same active FLOPs, and no router. Medians of "
-            f"{options.repeats} runs in turn; ratios are of runs in one turn.",
-            "",
-            f"- Command: `{shlex.join(['python', 'benchmarks/sparse_layer.py', *arguments])}`",
-            f"- Commit: {commit()}",
-            f"- Machine: {device}, {os.cpu_count()} logical cores, "
-            f"{torch.get_num_threads()} threads used",
-            f"- torch {torch.__version__}, transformers {transformers.__version__}",
-            "",
-            "| tokens | top-k | layer | median ms | times the dense MLP (range) | times codemoe |",
-            "|---|---|---|---|---|---|",
-            *table,
-            "",
-        ]
-    )
+def document(
+    options: argparse.Namespace, arguments: Sequence[str], table: Sequence[str]
+) -> list[str]:
+    versions = f"transformers {transformers.__version__}"
+    return [
+        "# The sparse layer, forward and backward",
+        "",
+        f"One layer of {options.experts} experts, {options.hidden} -> {options.intermediate} "
+        f"-> {options.hidden}, {options.dtype}. The dense MLP is as wide as the experts that "
+        "one token runs, so it has the same active FLOPs, and no router. Medians of "
+        f"{options.repeats} runs in turn; ratios are of runs in one turn.",
+        "",
+        *provenance("sparse_layer.py", arguments, options.device, versions),
+        "",
+        "| tokens | top-k | layer | median ms | times the dense MLP (range) | times codemoe |",
+        "|---|---|---|---|---|---|",
+        *table,
+    ]
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -239,16 +199,13 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--warmup", type=int, default=2)
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--out", type=Path, default=RESULTS / "sparse_layer.md")
     options = parser.parse_args(arguments)
     table = []
     for top_k in options.top_k:
         for tokens in options.tokens:
             table += rows(measure(options, tokens, top_k))
-    text = document(options, arguments, table)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(text)
-    print(text)
+    publish(document(options, arguments, table), options.out)
 
 
 if __name__ == "__main__":

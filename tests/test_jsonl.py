@@ -27,6 +27,7 @@ def test_blank_lines_marks_and_separators(tmp_path: Path) -> None:
         (b"", "x.jsonl is empty"),
         (b"\n \n", "x.jsonl is empty"),
         (ROWS + b'{"a": ', "x.jsonl:3: broken JSON: "),
+        (ROWS + b'{\n{"a": 3}\n', "x.jsonl:3: broken JSON: "),
         (ROWS + b"[1]", "x.jsonl:3: expected a JSON object, found list"),
         (ROWS + b'{"a": "\xff"}', "x.jsonl:3: not UTF-8 text"),
         (ROWS + b'{"a": ' + b"9" * 4301 + b"}", "x.jsonl:3: broken JSON: "),

@@ -44,7 +44,8 @@ def read_lines(path: Path, fix: str) -> Iterator[tuple[int, str]]:
 
 
 def parse_object(path: Path, line: int, text: str, fix: str) -> dict[str, Any]:
-    value = parse_json(path, line, text, fix)
+    # Without its end: else the place where a cut line breaks would be the next line.
+    value = parse_json(path, line, text.rstrip("\r\n"), fix)
     if not isinstance(value, dict):
         kind = type(value).__name__
         raise UserError(f"{path}:{line}: expected a JSON object, found {kind}", fix)

@@ -176,7 +176,7 @@ def test_every_expert_answers_after_one_reading_of_the_prompt(moe: CodeModel) ->
     def note(module: object, args: object, kwargs: dict[str, torch.Tensor]) -> None:
         read.append(tuple(kwargs["input_ids"].shape))
 
-    hook = moe.model.register_forward_pre_hook(note, with_kwargs=True)
+    hook = moe.model.base_model.register_forward_pre_hook(note, with_kwargs=True)
     try:
         answers = generate_with_each_expert(moe, prompt, max_new_tokens=10)
     finally:

@@ -141,9 +141,9 @@ def test_save_load_save(setting: Setting, tmp_path: Path) -> None:
     for index, path in enumerate(setting.adapters.values()):
         for projection, factors in load_adapter(path).items():
             stacked = model.model.get_submodule(projection)
-            own_R = stacked.expert_of_ER[index].bool()
-            assert torch.equal(stacked.a_RD[own_R], factors.a_RD)
-            assert torch.equal(stacked.b_OR[:, own_R], factors.b_OR)
+            own = stacked.rows[index]
+            assert torch.equal(stacked.a_RD[own], factors.a_RD)
+            assert torch.equal(stacked.b_RO[own].T, factors.b_OR)
 
     for path, module in list(model.model.named_modules()):
         if isinstance(module, StackedLora):

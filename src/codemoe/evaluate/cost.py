@@ -16,7 +16,7 @@ class Size:
 def size_of(model: CodeModel, routed: str) -> Size:
     """Count base, experts and routers; a hard-routed token uses one expert.
 
-    `routed` is the contender's name: only its routers count. Zero-padded ranks are not counted.
+    `routed` is the contender's name: only its routers count.
     """
     base = sum(p.numel() for p in model.model.parameters())
     embeddings = sum(p.numel() for p in model.model.get_input_embeddings().parameters())
@@ -26,7 +26,7 @@ def size_of(model: CodeModel, routed: str) -> Size:
         return Size(base, base, 2 * multiplied)
     num_experts = len(model.mixture.experts)
     adapters = sum(
-        m.a_RD.numel() + m.b_OR.numel() for m in model.model.modules() if isinstance(m, StackedLora)
+        m.a_RD.numel() + m.b_RO.numel() for m in model.model.modules() if isinstance(m, StackedLora)
     )
     routers = 0
     sequence = model.mixture.sequence_router

@@ -12,6 +12,7 @@ arXiv:2106.09685; acting from a marker on only: Activated LoRA, arXiv:2504.12397
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import nn
@@ -34,6 +35,17 @@ def weight_update(projection: nn.Module, factors: LoraFactors) -> torch.Tensor:
     return update_OD.T if is_transposed(projection) else update_OD
 
 
+Ranks = tuple[int, ...]  # of the experts in one projection
+
+
+@dataclass(frozen=True)
+class Acting:
+    """What acts in one forward: a single expert on every token, or every rank by its gate."""
+
+    expert: int | None
+    gates_BTR: Mapping[Ranks, torch.Tensor]  # empty for a single expert
+
+
 class Gates:
     """The gates of the forward pass in progress, shared by all stacked projections of a model.
 
@@ -41,36 +53,72 @@ class Gates:
     or, for token routing, by each layer's router just before its MLP runs.
     """
 
-    def __init__(self) -> None:
-        self.current_BTE: torch.Tensor | None = None
+    def __init__(self, dtype: torch.dtype) -> None:
+        self.dtype = dtype  # of the factors
+        self.layouts: set[Ranks] = set()  # that the projections have
+        self.current: Acting | None = None
+
+    def set(self, gates_BTE: torch.Tensor | None) -> None:
+        """Do here, once, what each projection would have to."""
+        if gates_BTE is None:
+            self.current = None
+            return
+        expert = _single_expert(gates_BTE)
+        layouts = self.layouts if expert is None else ()
+        gates_BTE = gates_BTE.to(self.dtype)
+        self.current = Acting(expert, {ranks: _of_ranks(gates_BTE, ranks) for ranks in layouts})
+
+
+def _single_expert(gates_BTE: torch.Tensor) -> int | None:
+    """The expert that acts on every token with weight 1, if one does. Waits for a GPU."""
+    if gates_BTE.requires_grad:
+        return None  # the gates of experts that do not act have gradients too
+    first_E = gates_BTE[0, 0].tolist()
+    one_hot = first_E.count(1) == 1 and first_E.count(0) == len(first_E) - 1
+    if one_hot and torch.equal(gates_BTE, gates_BTE[:1, :1].expand_as(gates_BTE)):
+        return first_E.index(1)
+    return None
+
+
+def _of_ranks(gates_BTE: torch.Tensor, ranks: Ranks) -> torch.Tensor:
+    """(B, T, R): each expert's gate, as often as it has ranks."""
+    gates = gates_BTE.split(1, dim=-1)
+    return torch.cat([g.expand(-1, -1, r) for g, r in zip(gates, ranks, strict=True)], dim=-1)
 
 
 class StackedLora(nn.Module):
-    """A frozen projection plus the stacked updates of E experts."""
+    """A frozen projection plus the stacked updates of E experts, in the order `rows` says."""
 
-    expert_of_ER: torch.Tensor
     a_RD: torch.Tensor
-    b_OR: torch.Tensor
+    b_RO: torch.Tensor
 
     def __init__(self, base: nn.Module, factors: Sequence[LoraFactors], gates: Gates) -> None:
         super().__init__()
         self.base = base
         self._gates = gates
-        ranks = [len(f.a_RD) for f in factors]
-        owner_R = torch.repeat_interleave(torch.arange(len(factors)), torch.tensor(ranks))
-        one_hot_ER = nn.functional.one_hot(owner_R, len(factors)).T.float()
-        self.register_buffer("a_RD", torch.cat([f.a_RD for f in factors]))
-        self.register_buffer("b_OR", torch.cat([f.b_OR for f in factors], dim=1))
-        self.register_buffer("expert_of_ER", one_hot_ER)
+        self.ranks = tuple(len(f.a_RD) for f in factors)
+        ends = accumulate(self.ranks)
+        self.rows = [slice(end - rank, end) for end, rank in zip(ends, self.ranks, strict=True)]
+        gates.layouts.add(self.ranks)
+        self.register_buffer("a_RD", torch.cat([f.a_RD for f in factors]).to(gates.dtype))
+        # Transposed, so that an expert's share is one piece of memory in both.
+        self.register_buffer("b_RO", torch.cat([f.b_OR.T for f in factors]).to(gates.dtype))
 
     def forward(self, x_BTD: torch.Tensor) -> torch.Tensor:
-        y_BTO = self.base(x_BTD)
-        gates_BTE = self._gates.current_BTE
-        if gates_BTE is None:
+        y_BTO: torch.Tensor = self.base(x_BTD)
+        acting = self._gates.current
+        if acting is None:
             return y_BTO
-        mixed_BTR = nn.functional.linear(x_BTD.to(self.a_RD.dtype), self.a_RD)
-        mixed_BTR = mixed_BTR * (gates_BTE.to(mixed_BTR.dtype) @ self.expert_of_ER)
-        return y_BTO + nn.functional.linear(mixed_BTR, self.b_OR).to(y_BTO.dtype)
+        rows = slice(None) if acting.expert is None else self.rows[acting.expert]
+        mixed_BTR = nn.functional.linear(x_BTD.to(self.a_RD.dtype), self.a_RD[rows])
+        if acting.expert is None:
+            mixed_BTR = mixed_BTR * acting.gates_BTR[self.ranks]
+        mixed_BTR, b_RO = mixed_BTR.to(y_BTO.dtype), self.b_RO[rows].to(y_BTO.dtype)
+        if torch.is_grad_enabled():
+            return y_BTO + mixed_BTR @ b_RO
+        # In place: at thousands of tokens, memory for another y costs more than the product.
+        y_BTO.view(-1, y_BTO.shape[-1]).addmm_(mixed_BTR.flatten(0, -2), b_RO)
+        return y_BTO
 
 
 class MixtureLayers:
@@ -84,12 +132,12 @@ class MixtureLayers:
     @contextmanager
     def use(self, gates_BTE: torch.Tensor | None) -> Iterator[None]:
         """Run forwards with these gates in every layer; T may be 1, for all tokens alike."""
-        before = self._gates.current_BTE
-        self._gates.current_BTE = gates_BTE
+        before = self._gates.current
+        self._gates.set(gates_BTE)
         try:
             yield
         finally:
-            self._gates.current_BTE = before
+            self._gates.current = before
 
     @contextmanager
     def use_tokens(
@@ -117,9 +165,7 @@ class MixtureLayers:
                 routing = router(x_BTD.reshape(-1, x_BTD.shape[-1]))
                 records.append(routing)
                 gates_BTE = routing.gates_NE().view(*x_BTD.shape[:-1], -1)
-                self._gates.current_BTE = (
-                    gates_BTE if active_BT1 is None else gates_BTE * active_BT1
-                )
+                self._gates.set(gates_BTE if active_BT1 is None else gates_BTE * active_BT1)
 
             hooks.append(layer.get_submodule(row.mlp).register_forward_pre_hook(choose))
         try:
@@ -133,16 +179,17 @@ class MixtureLayers:
 def attach(model: nn.Module, experts: Sequence[Mapping[str, LoraFactors]]) -> MixtureLayers:
     """Put experts into `model`, in place: each maps projection paths to factors.
 
-    A projection that some expert does not adapt gets a zero update of rank 1 for it.
+    The factors take the type the base computes in; an expert that does not adapt a projection has
+    rank 0 there.
     """
-    gates = Gates()
+    gates = Gates(next(p.dtype for p in model.parameters() if p.is_floating_point()))
     paths = sorted({path for expert in experts for path in expert})
     for path in paths:
         parent_path, _, name = path.rpartition(".")
         parent = model.get_submodule(parent_path)
         base = getattr(parent, name)
         known = next(expert[path] for expert in experts if path in expert)
-        nothing = LoraFactors(torch.zeros_like(known.a_RD[:1]), torch.zeros_like(known.b_OR[:, :1]))
+        nothing = LoraFactors(known.a_RD[:0], known.b_OR[:, :0])
         factors = [expert.get(path, nothing) for expert in experts]
         setattr(parent, name, StackedLora(base, factors, gates))
     model.requires_grad_(False)

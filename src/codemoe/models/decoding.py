@@ -66,16 +66,23 @@ class Decoder:
         self.positions_BT = (batch.mask_BT.cumsum(-1) - 1).clamp_min(0)
         self.position_B1 = self.positions_BT[:, -1:]
 
+    def _columns(self, start: int, end: int) -> dict[str, Any]:
+        return {
+            "input_ids": self.batch.input_ids_BT[:, start:end],
+            "attention_mask": self.mask_BT[:, :end],
+            "position_ids": self.positions_BT[:, start:end],
+            "past_key_values": self.cache,
+            "use_cache": True,
+        }
+
+    def read(self, start: int, end: int) -> None:
+        """The prompt's columns start..end enter the cache; logits would cost a pass of their own
+        over the vocabulary."""
+        self.model.base_model(**self._columns(start, end))
+
     def prefill(self, start: int, end: int) -> torch.Tensor:
         """Logits (B, V) after the prompt's columns start..end; they enter the cache."""
-        out = self.model(
-            input_ids=self.batch.input_ids_BT[:, start:end],
-            attention_mask=self.mask_BT[:, :end],
-            position_ids=self.positions_BT[:, start:end],
-            past_key_values=self.cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
+        out = self.model(**self._columns(start, end), logits_to_keep=1)
         return out.logits[:, -1]
 
     def step(self, token_B: torch.Tensor) -> torch.Tensor:

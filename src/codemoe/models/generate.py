@@ -95,7 +95,7 @@ def _prefill_and_route(mixture: Mixture, decoder: Decoder) -> Routing:
         )
     cut = decoder.batch.cut
     with mlp_inputs(decoder.model, [sequence.layer]) as inputs:
-        decoder.prefill(0, cut)
+        decoder.read(0, cut)
     instruction_BT = decoder.batch.instruction_BT()
     return sequence.router(instruction_features(inputs[sequence.layer], instruction_BT))
 
@@ -166,7 +166,7 @@ def generate_with_each_expert(
     batch = left_pad([prompt], model.tokenizer.pad_token_id, model.model.device)
     with torch.inference_mode():
         decoder = Decoder(model.model, batch)
-        decoder.prefill(0, batch.cut)
+        decoder.read(0, batch.cut)
         decoder.repeat(num_experts)
         route = Route("named", mixture.experts)
         start = _hand_over(mixture, decoder, torch.arange(num_experts))
@@ -232,14 +232,14 @@ def _start(model: CodeModel, decoder: Decoder, route: Route) -> _Start:
         if everywhere:
             with _token_routing(mixture, None, None):
                 return _Start(lengths, decoder.prefill(0, batch.width), None, none)
-        decoder.prefill(0, batch.cut)
+        decoder.read(0, batch.cut)
         with _token_routing(mixture, batch.marked_BT[:, batch.cut :, None], None):
             return _Start(lengths, decoder.prefill(batch.cut, batch.width), None, none)
     if route.by == "named":
         experts_B = _expert_indices(mixture, route.experts)
         choices = _named(route.experts)
         if not everywhere:
-            decoder.prefill(0, batch.cut)
+            decoder.read(0, batch.cut)
     else:
         # Experts that act on the whole prompt have to read it again, after the base has.
         reader = Decoder(model.model, batch) if everywhere else decoder
