@@ -1,14 +1,11 @@
 """The adapter MoE against the bare base, and against PEFT's mixed-adapter batch and X-LoRA.
 
-Tokens per second of prefill and decode, time to the first token, memory. All contenders share the
-weights of one random model of Mistral's shape and the same LoRA experts, and must agree before any
-is timed. They run in turn, in an order that rotates, so that each ratio compares neighbours.
-
+Tokens per second of prefill and decode, time to the first token, memory. All share the weights of
+one random model and its LoRA experts, must agree before any is timed, and run in turn.
     python benchmarks/adapter_moe.py [--settings 1x512 16x128] [--device cuda ...]
 """
 
 # B batch, T tokens, E experts
-
 import argparse
 import copy
 import sys

@@ -25,6 +25,7 @@ COMMANDS = (
     *(stage.name for stage in STAGES),
     "generate",
     "add-expert",
+    "export",
     "score",
     "execute",
     "doctor",
@@ -111,7 +112,16 @@ def test_version(call: Callable[..., Finished]) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [(), ("fly",), ("run",), ("run", "--fast"), ("score",), ("execute",), ("generate", "model")],
+    [
+        (),
+        ("fly",),
+        ("run",),
+        ("run", "--fast"),
+        ("score",),
+        ("execute",),
+        ("generate", "model"),
+        ("export", "model", "out"),
+    ],
 )
 def test_bad_usage_exits_2(arguments: tuple[str, ...], call: Callable[..., Finished]) -> None:
     shown = call(*arguments)
@@ -305,6 +315,31 @@ def test_bad_generate(call: Callable[..., Finished], folder: Path) -> None:
     refused = call("generate", "x", "sum", "--temperature", "nan")
     assert refused.code == 2
     assert "'--temperature'" in refused.err
+
+
+def test_bad_export(call: Callable[..., Finished], folder: Path) -> None:
+    assert call("export", ".", "out").code == 2  # no --to
+    call("export", ".", "out", "--to", "onnx").user_error("unknown format 'onnx'", "--to mixtral")
+    call("export", ".", "out", "--to", "mixtral").user_error(". is no mixture", "runs/NAME")
+    call("export", "x", "out", "--to", "gguf").user_error("x is no mixture")
+    call("export", ".", "tiny.yaml", "--to", "mixtral").user_error("tiny.yaml exists", "--force")
+    much = ("--max-memory", "much")
+    call("export", ".", "out", "--to", "mixtral", *much).user_error("'much'", "such as 4GB")
+    assert not (folder / "out").exists()
+
+
+def test_export(call: Callable[..., Finished], tmp_path: Path) -> None:
+    from tests.models.export.mixtures import write_mixture
+
+    write_mixture(tmp_path / "run", "mistral")
+    found = one_object(call("export", "run", "out", "--to", "mixtral", "--json"))
+    assert {"path", "format", "bytes", "max_abs_logit_difference", "seconds"} <= set(found)
+    assert (found["path"], found["format"]) == ("out", "mixtral")
+    assert (tmp_path / "out" / "config.json").is_file()
+    shown = call("export", "run", "out", "--to", "mixtral", "--force")
+    assert shown.code == 0
+    assert "out: mixtral" in shown.out
+    assert "logits differ" in shown.out
 
 
 # -- score and execute -----------------------------------------------------------------------

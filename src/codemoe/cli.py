@@ -292,6 +292,42 @@ def add_expert(
 
 
 @app.command()
+def export(
+    model: Annotated[str, typer.Argument(help="A run, its moe/ or its router/.")],
+    out: Annotated[Path, typer.Argument(help="The folder to make.", show_default=False)],
+    to: Annotated[str, typer.Option(help="mixtral, qwen-moe, gguf or lora-pack.")],
+    activation: Annotated[
+        str | None,
+        typer.Option(help="lora-pack: all or completion; the mixture's own when left out."),
+    ] = None,
+    max_memory: Annotated[
+        str | None,
+        typer.Option(help="For weights, such as 4GB; otherwise most of what is free."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier export.")] = False,
+    as_json: Json = False,
+) -> None:
+    """A mixture as a checkpoint that other people's tools load.
+
+    Reloads what it wrote with the stock library and compares the logits before it says done. What
+    cannot be exported without loss is refused. For example:
+    codemoe export runs/demo my-mixtral --to mixtral
+    """
+    _quiet_libraries()
+    from codemoe.models.export.command import export_model
+
+    result = export_model(model, out, to, activation=activation, max_memory=max_memory, force=force)
+    if as_json:
+        _print_json(result)
+        return
+    print(f"{result['path']}: {to}, {result['bytes'] / 1e6:,.1f} MB, {result['seconds']:.0f} s")
+    print(
+        f"logits differ from the mixture's by at most {result['max_abs_logit_difference']:.1e} "
+        f"over {result['tokens']} tokens ({result['checked_by']})"
+    )
+
+
+@app.command()
 def score(
     file: Annotated[Path, typer.Argument(help="JSONL of {language, reference, prediction}.")],
     as_json: Json = False,

@@ -1,0 +1,251 @@
+"""The model card and `codemoe.json` of an export: for people, for the hub, and for programs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from codemoe import __version__
+from codemoe.data.prompt import MARKER, format_prompt
+from codemoe.languages import find_language
+from codemoe.models.export.check import Check
+from codemoe.models.export.scores import Scores, read_scores
+from codemoe.models.export.source import Source
+from codemoe.models.load import BUILTIN, ROUTER_FILE
+
+_LOADING = {
+    "transformers": """from transformers import AutoModelForCausalLM, AutoTokenizer
+
+model = AutoModelForCausalLM.from_pretrained("FOLDER", dtype="auto")
+tokenizer = AutoTokenizer.from_pretrained("FOLDER")""",
+    "peft": """from peft import PeftModel
+from transformers import AutoModelForCausalLM
+
+base = AutoModelForCausalLM.from_pretrained("BASE", dtype="auto")
+model = PeftModel.from_pretrained(base, "FOLDER", subfolder="EXPERT")""",
+    "gguf": "llama-server -m FOLDER/model.gguf",
+}
+_KINDS = {
+    "mixtral": "A Mixtral checkpoint",
+    "qwen-moe": "A Qwen-MoE checkpoint",
+    "gguf": "A GGUF file for llama.cpp",
+    "lora-pack": "A pack of PEFT LoRA adapters with a router",
+}
+
+
+def write_description(path: Path, source: Source, to: str, activation: str) -> None:
+    """What a program needs in order to ask this export: experts, languages, prompts, router."""
+    experts: list[dict[str, Any]] = [{"name": name} for name in source.experts]
+    router: dict[str, Any] | None = {"by": "token", "where": "in the checkpoint"}
+    if to == "lora-pack":
+        experts = [{"name": name, "path": name} for name in source.experts]
+        router = _sequence_router(source)
+    description = {
+        "format": to,
+        "codemoe": __version__,
+        "base": {
+            "model": source.hub_id or str(source.base_dir),
+            "revision": source.reference.revision,
+        },
+        "experts": experts,
+        "expert_of_language": source.expert_of_language,
+        "activation": activation,
+        "prompt": {
+            "marker": MARKER,
+            "no_language": format_prompt("{text}"),
+            "language": {name: format_prompt("{text}", name) for name in source.expert_of_language},
+        },
+        "router": router,
+    }
+    path.write_text(json.dumps(description, indent=2) + "\n")
+
+
+def _sequence_router(source: Source) -> dict[str, Any] | None:
+    if source.sequence_router is None:
+        return None
+    return {
+        "by": "sequence",
+        "file": ROUTER_FILE,
+        "weight": "sequence.weight",
+        "bias": "sequence.bias",
+        "module": source.mlp_path(source.sequence_router.layer),
+        "features": "input of `module` in the base without adapters, over the tokens before the "
+        "marker: their mean, then the last of them, concatenated, float32",
+        "choice": "the largest of features @ weight.T + bias, in the order of `experts`",
+    }
+
+
+def write_card(path: Path, source: Source, to: str, activation: str, check: Check) -> None:
+    """README.md with the metadata that the hub reads."""
+    measured = "moe-sequence" if to == "lora-pack" else "moe-token"
+    scores = read_scores(source.run_dir, measured) if source.fitted else None
+    same = scores is not None and source.activation == activation
+    metadata = _metadata(source, to, scores if same else None)
+    parts = [
+        f"---\n{yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True)}---",
+        _introduction(source, to, activation),
+        _use(source, to),
+        _checked(check),
+        _quality(source, scores, same, to),
+        _limits(source, to),
+    ]
+    path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+def _base_name(source: Source) -> str:
+    """How people know the base; a folder of this machine by its name only."""
+    if source.reference.model == BUILTIN:
+        return "codemoe's built-in base"
+    return source.hub_id or f"a local checkpoint ({source.base_dir.name})"
+
+
+def _library(to: str) -> str:
+    return {"lora-pack": "peft", "gguf": "gguf"}.get(to, "transformers")
+
+
+def _labels(source: Source) -> list[str]:
+    rows = [find_language(name) for name in source.expert_of_language]
+    return [row.label for row in rows if row]
+
+
+def _metadata(source: Source, to: str, scores: Scores | None) -> dict[str, Any]:
+    languages = list(source.expert_of_language)
+    metadata: dict[str, Any] = {
+        "library_name": _library(to),
+        "pipeline_tag": "text-generation",
+        "license": _license(source),
+        "language": ["code"],
+        "tags": ["codemoe", "mixture-of-experts", "code", *languages],
+    }
+    if source.hub_id:
+        metadata = {"base_model": source.hub_id} | metadata
+    if scores is not None:
+        name = source.run_dir.name if source.run_dir else "mixture"
+        metadata["model-index"] = [{"name": name, "results": _results(scores)}]
+    return metadata
+
+
+def _license(source: Source) -> str:
+    """The base's, as its own card names it."""
+    try:
+        text = (source.base_dir / "README.md").read_text(encoding="utf-8")
+        front = yaml.safe_load(text.split("---\n")[1])
+        return str(front["license"])
+    except (OSError, IndexError, KeyError, TypeError, ValueError, yaml.YAMLError):
+        return "unknown"
+
+
+def _results(scores: Scores) -> list[dict[str, Any]]:
+    results = []
+    for language, figures in scores.mixture.items():
+        metrics = []
+        for kind, name in (("codebleu", "CodeBLEU (corrected)"), ("pass_at_1", "pass@1")):
+            if figures.get(kind) is None:
+                continue
+            metric: dict[str, Any] = {"type": kind, "name": name, "value": round(figures[kind], 4)}
+            if figures.get(f"{kind}_interval"):
+                low, high = figures[f"{kind}_interval"]
+                metric["args"] = {"interval_95": [round(low, 4), round(high, 4)]}
+            metrics.append(metric)
+        results.append(
+            {
+                "task": {"type": "text-generation"},
+                # Without a config the hub takes all languages for one result.
+                "dataset": {
+                    "name": f"held-out problems, {language}",
+                    "type": "codemoe-test",
+                    "config": language,
+                },
+                "metrics": metrics,
+            }
+        )
+    return results
+
+
+def _introduction(source: Source, to: str, activation: str) -> str:
+    labels = ", ".join(_labels(source)) or ", ".join(source.experts)
+    acts = "on all tokens" if activation == "all" else f"from the marker `{MARKER.strip()}` on"
+    return (
+        f"# A mixture of experts for {labels}\n\n"
+        f"{_KINDS[to]}, exported by codemoe {__version__} from a mixture of "
+        f"{len(source.experts)} LoRA experts on {_base_name(source)}. Experts, in the order of the "
+        f"router: {', '.join(source.experts)}. They act {acts}."
+    )
+
+
+def _use(source: Source, to: str) -> str:
+    code = _LOADING[_library(to)]
+    code = code.replace("BASE", source.hub_id or "BASE").replace("EXPERT", source.experts[0])
+    prompt = format_prompt("Sum of the even numbers", next(iter(source.expert_of_language), None))
+    return (
+        f"## Use\n\n```{'sh' if to == 'gguf' else 'python'}\n{code}\n```\n\nAsk in this form (the "
+        f"language line may be left out):\n\n```text\n{prompt}```\n\n`codemoe.json` says "
+        "the same to programs."
+    )
+
+
+def _checked(check: Check) -> str:
+    text = (
+        f"## Checked\n\nReloaded by {check.reader}; over {check.tokens} tokens the logits differ "
+        f"from the mixture's by at most {check.max_abs_logit_difference:.1e}"
+    )
+    if check.median is None:
+        text += f" (allowed: {check.tolerance:.1e})."
+    else:
+        text += (
+            f", at the median position by {check.median:.1e} (allowed: {check.tolerance:.1e}). "
+            "That program computes in half precision, where a gate near a tie may turn."
+        )
+    if check.rounding is not None:
+        text += (
+            " Both had the experts rounded to the precision that is stored here. Against the "
+            f"experts in float32 that rounding changes logits by {check.rounding.mean_abs:.1e} on "
+            f"average and {check.rounding.max_abs:.1e} at most; the likeliest next token is the "
+            f"same at {check.rounding.same_top_token:.1%} of the positions."
+        )
+    return text
+
+
+def _quality(source: Source, scores: Scores | None, same: bool, to: str) -> str:
+    how = "The sequence router" if to == "lora-pack" else "Token routing"
+    if scores is None:
+        return f"## Quality\n\nNot measured: the mixture's run holds no evaluation. {how} decides."
+    rows = []
+    for language, figures in scores.mixture.items():
+        low, high = figures["codebleu_interval"]
+        kept, passed = scores.retention(language), figures["pass_at_1"]
+        rows.append(
+            f"| {language} | {figures['codebleu']:.3f} [{low:.3f}, {high:.3f}] | "
+            f"{'not run' if passed is None else f'{passed:.2f}'} | "
+            f"{'' if kept is None else f'{kept:.3f}'} | {figures['n']} |"
+        )
+    caveat = ""
+    if not same:
+        caveat = (
+            f"\n\nThese figures were measured with experts acting as `{source.activation}`, not as "
+            "in this export; its own may differ."
+        )
+    table = "\n".join(rows)
+    return (
+        f"## Quality\n\n{how} on held-out problems. Retention is CodeBLEU over that of the "
+        "language's own expert alone.\n\n| language | CodeBLEU [95 %] | pass@1 | retention | n |\n"
+        f"|---|---|---|---|---|\n{table}{caveat}"
+    )
+
+
+def _limits(source: Source, to: str) -> str:
+    notes = ["The licence is the base's; data of the experts have their own."]
+    if to != "lora-pack":
+        notes.append(
+            "Every layer routes every token by itself (top-1). The sequence router of the mixture, "
+            "which decides once, is not part of this format; `--to lora-pack` keeps it."
+        )
+        if not source.fitted:
+            notes.append("The gates are orthogonal rows that nothing has fitted: train them first.")
+    if source.reference.quantization != "none":
+        here = "" if to == "lora-pack" else "; here they stand on its full-precision weights"
+        notes.append(
+            f"The experts were trained on the base in {source.reference.quantization}{here}."
+        )
+    return "## Limits\n\n" + "\n".join(f"- {note}" for note in notes)

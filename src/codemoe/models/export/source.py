@@ -1,0 +1,153 @@
+"""What is exported: a mixture's experts, gates and base, without loading the base's weights."""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from transformers import AutoConfig, PreTrainedConfig
+
+from codemoe.errors import UserError
+from codemoe.models.adapter_moe import LoraFactors
+from codemoe.models.architectures import architecture_of
+from codemoe.models.load import (
+    ROUTER_FILE,
+    BaseReference,
+    SequenceRouter,
+    find_mixture,
+    load_adapter,
+    load_routers,
+    read_mixture,
+    resolve,
+)
+from codemoe.routing.routers import LinearRouter
+
+# What a reader of a checkpoint folder needs besides the weights.
+_HUB_FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "README.md")
+_TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+    "chat_template.json",
+    "generation_config.json",
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A mixture on disk. `factors` are float32, in the order of `experts`."""
+
+    moe_dir: Path
+    reference: BaseReference
+    base_dir: Path
+    config: PreTrainedConfig
+    experts: tuple[str, ...]
+    adapters: tuple[Path, ...]
+    factors: tuple[Mapping[str, LoraFactors], ...]
+    expert_of_language: dict[str, str]
+    activation: str  # the mixture's own: all | completion
+    sequence_router: SequenceRouter | None
+    token_routers: tuple[LinearRouter, ...]
+    fitted: bool  # False: the gates are those of `moe/`, which nothing has fitted
+
+    @property
+    def num_layers(self) -> int:
+        return int(self.config.num_hidden_layers)
+
+    @property
+    def hub_id(self) -> str | None:
+        """The base's name on the hub; None for a folder."""
+        name = resolve(self.reference.model)
+        return None if Path(name).is_dir() else name
+
+    @property
+    def run_dir(self) -> Path | None:
+        """The run that the mixture was made in, when it still lies there."""
+        moe_dir = self.moe_dir.resolve()
+        return moe_dir.parent if moe_dir.name == "moe" else None
+
+    def mlp_path(self, layer: int) -> str:
+        """Where a layer keeps its MLP, whose input the routers read."""
+        row = architecture_of(self.config.model_type)
+        return f"{row.layers}.{layer}.{row.mlp}"
+
+    def outside_mlp(self) -> list[str]:
+        """Projections that experts adapt but that no MLP holds, such as those of attention."""
+        mlps = tuple(f"{self.mlp_path(layer)}." for layer in range(self.num_layers))
+        paths = {path for expert in self.factors for path in expert}
+        return sorted(path for path in paths if not path.startswith(mlps))
+
+
+def open_source(argument: str) -> Source:
+    """A run, its `moe/` or its `router/`, ready to be exported.
+
+    Raises UserError for anything that is no mixture, and for one whose parts do not belong
+    together.
+    """
+    found = find_mixture(Path(argument))
+    if found is None:
+        raise UserError(
+            f"{argument} is no mixture (looked for a run directory, moe/ or router/)",
+            "export a finished run: codemoe export runs/NAME OUT --to mixtral",
+        )
+    moe_dir, router_file = found
+    reference, description = read_mixture(moe_dir)
+    base_dir = _base_folder(reference)
+    try:
+        config = AutoConfig.from_pretrained(base_dir)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"cannot read the config of the base {base_dir}: {error}") from None
+    entries = description["experts"]
+    adapters = tuple(moe_dir / entry["path"] for entry in entries)
+    sequence, token_routers = load_routers(router_file, len(entries), config.num_hidden_layers)
+    return Source(
+        moe_dir=moe_dir,
+        reference=reference,
+        base_dir=base_dir,
+        config=config,
+        experts=tuple(entry["name"] for entry in entries),
+        adapters=adapters,
+        factors=tuple(load_adapter(folder) for folder in adapters),
+        expert_of_language=description["expert_of_language"],
+        activation=description["activation"],
+        sequence_router=sequence,
+        token_routers=token_routers,
+        fitted=router_file != moe_dir / ROUTER_FILE or sequence is not None,
+    )
+
+
+def _base_folder(reference: BaseReference) -> Path:
+    """The base as a folder: itself, or the hub's snapshot of it (downloaded where it is absent)."""
+    name = resolve(reference.model)
+    if Path(name).is_dir():
+        return Path(name)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(
+            snapshot_download(
+                name,
+                revision=reference.revision,
+                allow_patterns=list(_HUB_FILES),
+                ignore_patterns=["consolidated*", "original/*"],
+            )
+        )
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise UserError(
+            f"cannot find the mixture's base {name!r}, neither as a folder here nor on the hub: "
+            f"{str(error).splitlines()[0]}",
+            f"download it first: hf download {name}",
+        ) from None
+
+
+def copy_tokenizer(base_dir: Path, folder: Path) -> None:
+    """The base's tokenizer and generation settings, unchanged."""
+    for name in _TOKENIZER_FILES:
+        if (base_dir / name).is_file():
+            shutil.copyfile(base_dir / name, folder / name)

@@ -1,0 +1,167 @@
+"""Mixtral and Qwen-MoE checkpoints: every expert becomes a full MLP, made one by one."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from codemoe.errors import UserError
+from codemoe.models.adapter_moe import LoraFactors
+from codemoe.models.export.check import (
+    Check,
+    compare,
+    logits_of,
+    make_probe,
+    open_stock,
+    transformers_reader,
+)
+from codemoe.models.export.checkpoint import (
+    Checkpoint,
+    Planned,
+    shard_limit,
+    shards_of,
+    write_shards,
+)
+from codemoe.models.export.families import Family, family_of, sparse_config
+from codemoe.models.export.plan import Plan
+from codemoe.models.export.reference import merged_weight, token_reference
+from codemoe.models.export.source import Source, copy_tokenizer
+from codemoe.models.load import BaseReference, load_tokenizer
+
+
+def plan_sparse(source: Source, to: str, max_memory: int) -> Plan:
+    """A checkpoint of `to` (a key of FAMILIES) that routes by the mixture's token gates."""
+    family = family_of(to, source.config)
+    refuse_other_functions(source, to)
+    base = Checkpoint(source.base_dir)
+    dtype = expert_dtype(source, base, family)
+    tensors = list(sparse_tensors(source, base, family, dtype))
+    shards = shards_of(tensors, shard_limit(tensors, work_bytes(source, base, family), max_memory))
+    float32_bytes = 4 * sum(tensor.num_elements for tensor in tensors)
+
+    def write(folder: Path, advance: Callable[[int, str], None]) -> None:
+        write_shards(shards, folder, advance)
+        name = str(dtype).removeprefix("torch.")
+        sparse_config(family, source.config, len(source.experts), name).save_pretrained(folder)
+        copy_tokenizer(source.base_dir, folder)
+
+    return Plan(
+        num_bytes=sum(tensor.num_bytes for tensor in tensors),
+        scratch_bytes=float32_bytes if float32_bytes > max_memory else 0,
+        steps=len(tensors),
+        write=write,
+        check=lambda folder, scratch: _check(source, folder, dtype, max_memory, scratch),
+    )
+
+
+def refuse_other_functions(source: Source, to: str) -> None:
+    """A UserError when the mixture is a function that a sparse checkpoint cannot be."""
+    elsewhere = source.outside_mlp()
+    if elsewhere:
+        raise UserError(
+            f"the experts adapt {elsewhere[0]}{' and more' if elsewhere[1:] else ''}; {to} has "
+            "experts in its MLPs only, so they would be left behind",
+            "--to lora-pack, or train experts with experts.lora.target=mlp",
+        )
+    if not source.token_routers:
+        raise UserError(
+            f"the mixture has no token gates, and {to} routes every token in every layer",
+            "--to lora-pack keeps the sequence router; codemoe router RECIPE fits token gates",
+        )
+    chosen = getattr(source.token_routers[0], "top_k", 1)
+    if chosen > 1:
+        raise UserError(
+            f"the mixture routes each token to {chosen} experts and adds their low-rank updates up "
+            f"inside one MLP; {to} adds the outputs of whole MLPs, which is another function",
+            "--to lora-pack, or make the router again with router.num_experts_per_tok=1",
+        )
+
+
+def expert_dtype(source: Source, base: Checkpoint, family: Family) -> torch.dtype:
+    """The dtype of the base's MLPs, which must all be there and fit the experts."""
+    dtypes = set()
+    for layer in range(source.num_layers):
+        for projection in family.experts:
+            path = f"model.layers.{layer}.{projection}"
+            stored = base.tensors.get(f"{path}.weight")
+            if stored is None:
+                raise UserError(
+                    f"the base {base.folder} has no tensor {path}.weight",
+                    "use a checkpoint whose tensors are named as transformers names them",
+                )
+            dtypes.add(stored.dtype)
+            for name, expert in zip(source.experts, source.factors, strict=True):
+                if path in expert and not _fits(expert[path], stored.shape):
+                    out, in_ = len(expert[path].b_OR), expert[path].a_RD.shape[1]
+                    raise UserError(
+                        f"expert {name!r}: {path} is {in_} -> {out} in the adapter but "
+                        f"{stored.shape[1]} -> {stored.shape[0]} in the base",
+                        "use the base that this adapter was trained on",
+                    )
+    if len(dtypes) > 1:
+        raise UserError(f"the MLPs of the base {base.folder} are stored in mixed dtypes: {dtypes}")
+    return dtypes.pop()
+
+
+def _fits(factors: LoraFactors, shape: tuple[int, ...]) -> bool:
+    return (len(factors.b_OR), factors.a_RD.shape[1]) == shape
+
+
+def work_bytes(source: Source, base: Checkpoint, family: Family) -> int:
+    """Memory for making one expert's projection, besides the result: W in its own dtype and in
+    float32, the sum in float32, and all experts' factors."""
+    projections = [base.tensors[f"model.layers.0.{name}.weight"] for name in family.experts]
+    largest = max(torch.Size(p.shape).numel() * (p.dtype.itemsize + 8) for p in projections)
+    factors = [f for expert in source.factors for f in expert.values()]
+    return largest + sum(f.a_RD.nbytes + f.b_OR.nbytes for f in factors)
+
+
+def sparse_tensors(
+    source: Source, base: Checkpoint, family: Family, dtype: torch.dtype
+) -> Iterator[Planned]:
+    """All tensors of the export: the base's but for its MLPs, then gate and experts of each layer.
+
+    `dtype` is that of the gates and experts; copies keep theirs.
+    """
+    for name in base.tensors:
+        in_layer = name.partition(".layers.")[2].partition(".")[2]
+        replaced = any(in_layer.startswith(f"{projection}.") for projection in family.experts)
+        tied = name == "lm_head.weight" and source.config.tie_word_embeddings
+        # Old Llama checkpoints store what is computed from the config.
+        if not (replaced or tied or name.endswith("rotary_emb.inv_freq")):
+            yield base.copy_of(name)
+    for layer, router in enumerate(source.token_routers):
+        at = f"model.layers.{layer}."
+        gate_ED = router.weight.detach()
+        yield Planned(at + family.gate, tuple(gate_ED.shape), dtype, partial(_same, gate_ED))
+        for name, shape in family.zeros(source.config).items():
+            yield Planned(at + name, shape, dtype, partial(torch.zeros, shape))
+        for expert, factors in enumerate(source.factors):
+            for projection, new_name in family.experts.items():
+                path = at + projection
+                yield Planned(
+                    at + new_name.format(expert),
+                    base.tensors[f"{path}.weight"].shape,
+                    dtype,
+                    partial(merged_weight, base, path, factors.get(path)),
+                )
+
+
+def _same(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor
+
+
+def _check(
+    source: Source, folder: Path, dtype: torch.dtype, max_memory: int, scratch: Path
+) -> Check:
+    probe = make_probe(load_tokenizer(BaseReference(str(source.base_dir))))
+    reference = token_reference(source, probe.ids_BT, dtype, max_memory, scratch)
+    model = open_stock(folder, max_memory, scratch)
+    return compare(
+        transformers_reader(model),
+        logits_of(model, probe.ids_BT),
+        reference.logits_BTV,
+        where_BT=reference.settled_BT,
+        rounding=reference.rounding,
+    )
