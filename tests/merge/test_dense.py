@@ -7,6 +7,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from codemoe.errors import UserError
 from codemoe.merge.dense import merge_into
 from codemoe.merge.methods import average
 from codemoe.models.load import load_base
@@ -44,3 +45,18 @@ def test_the_average_of_two_is_half_the_sum_of_their_updates(tmp_path: Path) -> 
         expected += layer.get_delta_weight("default") / 2
     found = AutoModelForCausalLM.from_pretrained(tmp_path / "out").get_submodule(path).weight
     assert torch.allclose(found, expected, atol=1e-6)
+
+
+def test_an_adapter_for_another_base_is_refused_before_any_weight_changes(tmp_path: Path) -> None:
+    base = save_checkpoint(tiny_model("mistral"), tmp_path / "base")
+    other = save_checkpoint(tiny_model("gpt2"), tmp_path / "other")
+    adapters = [
+        random_adapter(base, tmp_path / "own", "mlp", 3, 1),
+        random_adapter(other, tmp_path / "foreign", "mlp", 3, 2),
+    ]
+    model = load_base(BaseReference(str(base)))
+    before = {name: p.clone() for name, p in model.model.state_dict().items()}
+    with pytest.raises(UserError, match="foreign"):
+        merge_into(model, adapters, average, tmp_path / "out", "both")
+    assert all(torch.equal(p, before[name]) for name, p in model.model.state_dict().items())
+    assert not (tmp_path / "out").exists()

@@ -7,7 +7,7 @@ import torch
 
 from codemoe.errors import UserError
 from codemoe.models.adapter_moe import weight_update
-from codemoe.models.adapters import load_adapter
+from codemoe.models.adapters import check_fits, load_adapter
 from codemoe.models.load import CodeModel
 from codemoe.progress import progress
 
@@ -30,6 +30,8 @@ def merge_into(
             "the merge stage loads the base in full precision",
         )
     experts = [load_adapter(folder) for folder in adapters]
+    for folder, expert in zip(adapters, experts, strict=True):
+        check_fits(base.model, expert, f"the adapter {folder}")
     paths = sorted({path for expert in experts for path in expert})
     with progress(f"merge {name}", len(paths), "tensors") as advance:
         for path in paths:
