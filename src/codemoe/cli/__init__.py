@@ -1,0 +1,43 @@
+"""The command line, thin. A module a command or family; each imports what it needs when it runs."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from codemoe import __version__
+
+# Importing a module registers its commands: this is their order in --help.
+from codemoe.cli import pipeline  # isort: split
+
+from codemoe.cli import generate, mixture  # isort: split
+
+from codemoe.cli import score  # isort: split
+
+from codemoe.cli import execute  # isort: split
+
+from codemoe.cli import doctor  # isort: split
+
+from codemoe.cli.app import app
+from codemoe.errors import UserError
+
+__all__ = ["app", "doctor", "execute", "generate", "main", "mixture", "pipeline", "score"]
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        print(f"codemoe {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Entry point: 0 done, 1 the work failed, 2 bad input, 130 interrupted; bad input never ends
+    in a traceback."""
+    try:
+        app()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
