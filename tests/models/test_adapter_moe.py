@@ -95,6 +95,20 @@ def test_gates_mean_the_plain_sum(name: str, kind: str) -> None:
     assert torch.equal(stacked(x_BTD), base(x_BTD))  # and without gates it is the base
 
 
+@pytest.mark.parametrize("with_gradients", [False, True])
+@pytest.mark.parametrize("name", ["weights of every row", "one expert a row", "one expert"])
+def test_the_base_alone_reads_the_columns_before_start(name: str, with_gradients: bool) -> None:
+    """As if their gates were 0, without multiplying by it."""
+    base, factors, x_BTD = _base("Linear"), _factors(), _x()
+    stacked, layers = _stacked(base, factors)
+    with torch.set_grad_enabled(with_gradients), layers.use(GATES[name], start=2):
+        found = stacked(x_BTD)
+    gates_BTE = GATES[name].expand(B, T, -1).clone()
+    gates_BTE[:, :2] = 0
+    assert torch.allclose(found, _plain(base, factors, x_BTD, gates_BTE), atol=1e-5)
+    assert torch.equal(found[:, :2], base(x_BTD)[:, :2])
+
+
 @pytest.mark.parametrize("kind", ["Linear", "Conv1D"])
 @pytest.mark.parametrize("name", GATES)
 def test_gradients_are_those_of_the_plain_sum(name: str, kind: str) -> None:

@@ -12,6 +12,7 @@ arXiv:2106.09685; acting from a marker on only: Activated LoRA, arXiv:2504.12397
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 
 import torch
@@ -44,6 +45,7 @@ class Acting:
 
     expert: int | None
     gates_BTR: Mapping[Ranks, torch.Tensor]  # empty for a single expert
+    start: int  # the base alone reads the columns before; T counts from here
 
 
 class Gates:
@@ -58,7 +60,7 @@ class Gates:
         self.layouts: set[Ranks] = set()  # that the projections have
         self.current: Acting | None = None
 
-    def set(self, gates_BTE: torch.Tensor | None) -> None:
+    def set(self, gates_BTE: torch.Tensor | None, start: int) -> None:
         """Do here, once, what each projection would have to."""
         if gates_BTE is None:
             self.current = None
@@ -66,7 +68,8 @@ class Gates:
         expert = _single_expert(gates_BTE)
         layouts = self.layouts if expert is None else ()
         gates_BTE = gates_BTE.to(self.dtype)
-        self.current = Acting(expert, {ranks: _of_ranks(gates_BTE, ranks) for ranks in layouts})
+        gates = {ranks: _of_ranks(gates_BTE, ranks) for ranks in layouts}
+        self.current = Acting(expert, gates, start)
 
 
 def _single_expert(gates_BTE: torch.Tensor) -> int | None:
@@ -110,14 +113,18 @@ class StackedLora(nn.Module):
         if acting is None:
             return y_BTO
         rows = slice(None) if acting.expert is None else self.rows[acting.expert]
+        x_BTD = x_BTD[:, acting.start :]
         mixed_BTR = nn.functional.linear(x_BTD.to(self.a_RD.dtype), self.a_RD[rows])
         if acting.expert is None:
             mixed_BTR = mixed_BTR * acting.gates_BTR[self.ranks]
         mixed_BTR, b_RO = mixed_BTR.to(y_BTO.dtype), self.b_RO[rows].to(y_BTO.dtype)
         if torch.is_grad_enabled():
-            return y_BTO + mixed_BTR @ b_RO
+            return y_BTO + nn.functional.pad(mixed_BTR @ b_RO, (0, 0, acting.start, 0))
         # In place: at thousands of tokens, memory for another y costs more than the product.
-        y_BTO.view(-1, y_BTO.shape[-1]).addmm_(mixed_BTR.flatten(0, -2), b_RO)
+        if acting.start:
+            y_BTO[:, acting.start :] += mixed_BTR @ b_RO
+        else:
+            y_BTO.view(-1, y_BTO.shape[-1]).addmm_(mixed_BTR.flatten(0, -2), b_RO)
         return y_BTO
 
 
@@ -129,26 +136,50 @@ class MixtureLayers:
         self.num_experts = num_experts
         self._gates = gates
 
+    @cached_property
+    def _acts_from(self) -> tuple[int, bool]:
+        """The first layer with experts, and whether only in its MLP (attention comes first)."""
+        row = architecture_of(self.model.config.model_type, self.model)  # type: ignore
+        return min(
+            (index, path.startswith(f"{row.mlp}."))
+            for index, layer in enumerate(layers_of(self.model))
+            for path, module in layer.named_modules()
+            if isinstance(module, StackedLora)
+        )
+
+    def acts_before(self, layer: int) -> bool:
+        """Whether any expert acts before a token enters the MLP of this layer."""
+        return self._acts_from < (layer, True)
+
     @contextmanager
-    def use(self, gates_BTE: torch.Tensor | None) -> Iterator[None]:
-        """Run forwards with these gates in every layer; T may be 1, for all tokens alike."""
+    def use(self, gates_BTE: torch.Tensor | None, start: int = 0) -> Iterator[None]:
+        """Run forwards with these gates in every layer, for the columns from `start` on.
+
+        T may be 1, for all tokens alike. The base alone reads the columns before `start`.
+        """
         before = self._gates.current
-        self._gates.set(gates_BTE)
+        self._gates.set(gates_BTE, start)
         try:
             yield
         finally:
             self._gates.current = before
 
+    def change(self, gates_BTE: torch.Tensor, start: int = 0) -> None:
+        """Within a `use`, and in the middle of a forward pass: other gates from here on."""
+        self._gates.set(gates_BTE, start)
+
     @contextmanager
     def use_tokens(
         self,
-        routers: Sequence[Callable[[torch.Tensor], Routing]],
+        routers: Sequence[Callable[[torch.Tensor], Routing] | None],
         active_BT1: torch.Tensor | None = None,
+        start: int = 0,
     ) -> Iterator[list[Routing]]:
         """Each layer's router chooses per token from the input of that layer's MLP.
 
-        `active_BT1` (0 or 1) silences the experts on some tokens. Yields the list that each layer's
-        `Routing` (over B*T tokens) is appended to, in layer order.
+        A layer whose router is None runs as the base. `active_BT1` (0 or 1) silences the experts on
+        some tokens, of the columns from `start` on; no router sees the columns before. Yields the
+        list that each routing (over B*T tokens) is appended to, in layer order.
         """
         records: list[Routing] = []
         hooks = []
@@ -159,13 +190,17 @@ class MixtureLayers:
             def choose(
                 module: nn.Module,
                 args: tuple[torch.Tensor, ...],
-                router: Callable[[torch.Tensor], Routing] = router,
+                router: Callable[[torch.Tensor], Routing] | None = router,
             ) -> None:
-                x_BTD = args[0]
+                if router is None:
+                    self._gates.set(None, 0)
+                    return
+                x_BTD = args[0][:, start:]
                 routing = router(x_BTD.reshape(-1, x_BTD.shape[-1]))
                 records.append(routing)
                 gates_BTE = routing.gates_NE().view(*x_BTD.shape[:-1], -1)
-                self._gates.set(gates_BTE if active_BT1 is None else gates_BTE * active_BT1)
+                gates_BTE = gates_BTE if active_BT1 is None else gates_BTE * active_BT1
+                self._gates.set(gates_BTE, start)
 
             hooks.append(layer.get_submodule(row.mlp).register_forward_pre_hook(choose))
         try:

@@ -19,7 +19,8 @@ from codemoe.models.adapter_moe import one_hot_gates
 from codemoe.models.decoding import Batch, Decoder, left_pad
 from codemoe.models.features import instruction_features, mlp_inputs
 from codemoe.models.fences import opened_by_tokens
-from codemoe.models.load import CodeModel, Mixture
+from codemoe.models.load import CodeModel, Mixture, SequenceRouter
+from codemoe.models.one_pass import read_and_route
 from codemoe.models.sampling import Sampling, choose
 from codemoe.routing.record import Routing
 
@@ -86,13 +87,17 @@ def route_prompts(model: CodeModel, prompts: Sequence[EncodedPrompt]) -> list[Ch
     return _choices(model.mixture, _prefill_and_route(model.mixture, decoder))
 
 
-def _prefill_and_route(mixture: Mixture, decoder: Decoder) -> Routing:
-    """The bare base reads the instruction; the router reads its states in the same pass."""
-    sequence = mixture.sequence_router
-    if sequence is None:
+def _sequence_router(mixture: Mixture) -> SequenceRouter:
+    if mixture.sequence_router is None:
         raise UserError(
             "this mixture has no fitted sequence router", "codemoe router RECIPE, or name an expert"
         )
+    return mixture.sequence_router
+
+
+def _prefill_and_route(mixture: Mixture, decoder: Decoder) -> Routing:
+    """The bare base reads the instruction; the router reads its states in the same pass."""
+    sequence = _sequence_router(mixture)
     cut = decoder.batch.cut
     with mlp_inputs(decoder.model, [sequence.layer]) as inputs:
         decoder.read(0, cut)
@@ -102,11 +107,14 @@ def _prefill_and_route(mixture: Mixture, decoder: Decoder) -> Routing:
 
 @contextmanager
 def _token_routing(
-    mixture: Mixture, active_BT1: torch.Tensor | None, counts_BLE: torch.Tensor | None
+    mixture: Mixture,
+    active_BT1: torch.Tensor | None,
+    counts_BLE: torch.Tensor | None,
+    start: int = 0,
 ) -> Iterator[None]:
     if not mixture.token_routers:
         raise UserError("this mixture has no token gates", "codemoe router RECIPE")
-    with mixture.layers.use_tokens(mixture.token_routers, active_BT1) as records:
+    with mixture.layers.use_tokens(mixture.token_routers, active_BT1, start) as records:
         yield
     if counts_BLE is not None:
         for layer, routing in enumerate(records):
@@ -228,28 +236,32 @@ def _start(model: CodeModel, decoder: Decoder, route: Route) -> _Start:
     if route.by == "none" or mixture is None:
         return _Start(lengths, decoder.prefill(0, batch.width), None, none)
     everywhere = (route.activation or mixture.activation) == "all"
+    first = 0 if everywhere else batch.cut  # the first column that an expert may act on
+    active_BT1 = None if everywhere else batch.marked_BT[:, first:, None]
     if route.by == "token":
-        if everywhere:
-            with _token_routing(mixture, None, None):
-                return _Start(lengths, decoder.prefill(0, batch.width), None, none)
-        decoder.read(0, batch.cut)
-        with _token_routing(mixture, batch.marked_BT[:, batch.cut :, None], None):
-            return _Start(lengths, decoder.prefill(batch.cut, batch.width), None, none)
+        with _token_routing(mixture, active_BT1, None, first):
+            return _Start(lengths, decoder.prefill(0, batch.width), None, none)
     if route.by == "named":
         experts_B = _expert_indices(mixture, route.experts)
         choices = _named(route.experts)
-        if not everywhere:
-            decoder.read(0, batch.cut)
     else:
+        sequence = _sequence_router(mixture)
+        if not everywhere:
+            read = read_and_route(mixture.layers, sequence, decoder)
+            if read is not None:
+                routing, logits_BV = read
+                gates_B1E = one_hot_gates(routing.experts_NK[:, 0], len(mixture.experts))
+                return _Start(lengths, logits_BV, gates_B1E, _choices(mixture, routing))
         # Experts that act on the whole prompt have to read it again, after the base has.
         reader = Decoder(model.model, batch) if everywhere else decoder
         routing = _prefill_and_route(mixture, reader)
         experts_B = routing.experts_NK[:, 0]
         choices = _choices(mixture, routing)
-    if not everywhere:
-        return replace(_hand_over(mixture, decoder, experts_B), choices=choices)
+        if not everywhere:
+            return replace(_hand_over(mixture, decoder, experts_B), choices=choices)
     gates_B1E = one_hot_gates(experts_B, len(mixture.experts)).to(batch.marked_BT.device)
-    with mixture.layers.use(gates_B1E):
+    acting_BTE = gates_B1E if active_BT1 is None else gates_B1E * active_BT1
+    with mixture.layers.use(acting_BTE, first):
         return _Start(lengths, decoder.prefill(0, batch.width), gates_B1E, choices)
 
 
