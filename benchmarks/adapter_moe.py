@@ -31,8 +31,9 @@ from codemoe.data.prompt import EncodedPrompt, encode_prompt
 from codemoe.models.adapter_moe import one_hot_gates
 from codemoe.models.decoding import Batch, Decoder, left_pad
 from codemoe.models.generate import Route, generate_batch
-from codemoe.models.load import CodeModel, SequenceRouter, attach_experts, load_tokenizer
+from codemoe.models.load import CodeModel, attach_experts, load_tokenizer
 from codemoe.models.reference import BaseReference
+from codemoe.models.routers_file import SequenceRouter
 from codemoe.recipe import BUILTIN, LoraConfig
 from codemoe.routing.routers import LinearRouter
 from codemoe.train.sft import lora_config

@@ -23,12 +23,15 @@ from codemoe.data.stage import read_split
 from codemoe.evaluate.answers import held_out
 from codemoe.evaluate.codebleu import score_corpus
 from codemoe.models.generate import Route, generate_batch
-from codemoe.models.load import ROUTER_FILE, CodeModel, load_mixture, token_router
-from codemoe.recipe import GateTraining, Recipe
+from codemoe.models.load import CodeModel, load_mixture
+from codemoe.models.routers_file import ROUTER_FILE
+from codemoe.recipe import Recipe
 from codemoe.recipe_file import load_recipe
-from codemoe.routing.routers import LinearRouter
+from codemoe.router_config import GateTraining
+from codemoe.routing.routers import LinearRouter, build_router
+from codemoe.train.gate_starts import start_gates
 from codemoe.train.gate_training import train_gates
-from codemoe.train.router_stage import fit_token_gates, labelled_rows
+from codemoe.train.router_stage import labelled_rows
 
 RESULTS = Path(__file__).parent / "results" / "token_routing.md"
 
@@ -84,7 +87,8 @@ def measure(
     assert model.mixture is not None
     activation = variant.activation or model.mixture.activation
     gates = tuple(
-        token_router(gate.weight.detach().clone(), variant.num_experts_per_tok) for gate in fitted
+        build_router("top-k", gate.weight.detach().clone(), top_k=variant.num_experts_per_tok)
+        for gate in fitted
     )
     mixture = replace(model.mixture, token_routers=gates, activation=activation)
     model = replace(model, mixture=mixture)
@@ -189,7 +193,7 @@ def main() -> None:
     training = labelled_rows(
         read_split(options.run / "data", "train"), recipe, recipe.router.samples_per_expert
     )
-    fitted, _ = fit_token_gates(model, *training, recipe)
+    fitted, _ = start_gates(model, *training, recipe)
     results = []
     for variant in VARIANTS:
         if options.only and variant.name not in options.only:

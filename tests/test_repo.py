@@ -20,7 +20,7 @@ PACKAGE = ROOT / "src" / "codemoe"
 # own room. Rooms of one layer do not import each other, but for the single modules in WITHIN.
 LAYERS = (
     ("errors", "progress", "languages", "disk", "jsonl"),
-    ("recipe", "recipe_file"),
+    ("config", "router_config", "recipe", "recipe_file"),
     ("artifacts", "lock"),
     ("data", "routing"),
     ("models",),
@@ -33,6 +33,8 @@ WITHIN = {
     "languages": {"errors"},
     "disk": {"errors"},
     "jsonl": {"errors"},
+    "router_config": {"config"},
+    "recipe": {"config", "router_config"},
     "recipe_file": {"recipe"},
     "lock": {"artifacts"},
     "cli": {"demo", "terminal", "doctor"},

@@ -8,24 +8,16 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from codemoe.config import Config, Fraction, PositiveInt
 from codemoe.languages import LANGUAGES, find_language
+from codemoe.router_config import RouterConfig
 
-PositiveInt = Annotated[int, Field(gt=0)]
-Fraction = Annotated[float, Field(gt=0, lt=1)]
 BUILTIN = "builtin"  # the base that ships with codemoe
 BUILTIN_HELD_OUT = 0.15  # the share of the corpus that it has not read, under split_seed 0
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # names become folders
 DENSE = "dense-all"  # the dense baseline's place among the experts
-
-
-class Config(BaseModel):
-    """Frozen, unknown keys refused, defaults checked too."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
-    )
 
 
 class Source(Config):
@@ -205,38 +197,6 @@ class MoeConfig(Config):
     activation: Literal["all", "completion"] = "completion"
 
 
-class GateTraining(Config):
-    """Token gates trained by gradient after they were fitted; base and experts stay frozen."""
-
-    steps: PositiveInt = 150
-    batch_size: PositiveInt = 16
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-2
-    # Of the softmax that gradients see; it cools to 0.3 while the choices themselves stay hard.
-    start_temperature: Annotated[float, Field(gt=0)] = 1.0
-    # Weights; all but the first are means over layers.
-    language_model_loss: Annotated[float, Field(ge=0)] = 1.0
-    label_loss: Annotated[float, Field(ge=0)] = 1.0  # the expert of the sample, at each token
-    balance_loss: Annotated[float, Field(ge=0)] = 0.0  # towards the batch's own mix of experts
-    z_loss: Annotated[float, Field(ge=0)] = 0.0
-
-    @model_validator(mode="after")
-    def _some_loss(self) -> "GateTraining":
-        if not (self.language_model_loss or self.label_loss or self.balance_loss or self.z_loss):
-            raise ValueError("give at least one loss a weight above 0")
-        return self
-
-
-class RouterConfig(Config):
-    """Fitted from true router inputs: the sequence router and the token gates, both kept."""
-
-    samples_per_expert: PositiveInt = 200
-    folds: Annotated[int, Field(ge=2)] = 5
-    ridge: Annotated[float, Field(gt=0)] = 1e-2  # relative to the mean feature variance
-    gate_tokens_per_expert: PositiveInt = 8000
-    num_experts_per_tok: PositiveInt = 1  # of token routing; a sequence has one expert
-    train_gates: GateTraining | None = None  # None: fitted only
-
-
 class Thresholds(Config):
     """The gate: a mixture below any of these fails the run. None leaves a check out."""
 
@@ -319,6 +279,21 @@ class Recipe(Config):
                 f"experts.define has no expert for {', '.join(without)}; "
                 "define one, or take it out of `languages`"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _router_fits_the_experts(self) -> "Recipe":
+        router, experts = self.router, list(self.expert_filters)
+        if router.num_experts_per_tok > len(experts):
+            raise ValueError(
+                f"router.num_experts_per_tok is {router.num_experts_per_tok} but there are "
+                f"{len(experts)} experts"
+            )
+        for key, given in (("router.prompts", router.prompts), ("router.prior", router.prior)):
+            if given and set(given) != set(experts):
+                raise ValueError(
+                    f"{key} is for {', '.join(sorted(given))}; the experts are {', '.join(experts)}"
+                )
         return self
 
     @model_validator(mode="after")

@@ -14,13 +14,9 @@ from codemoe.models.generate import (
     generate_with_each_expert,
     route_prompts,
 )
-from codemoe.models.load import (
-    CodeModel,
-    SequenceRouter,
-    attach_experts,
-    load_base,
-)
+from codemoe.models.load import CodeModel, attach_experts, load_base
 from codemoe.models.reference import BaseReference
+from codemoe.models.routers_file import SequenceRouter
 from codemoe.models.sampling import Sampling, choose
 from codemoe.routing.routers import LinearRouter
 from tests.models.tiny import random_adapter, save_checkpoint, tiny_model

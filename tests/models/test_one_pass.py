@@ -18,9 +18,10 @@ from codemoe.models.architectures import ARCHITECTURES
 from codemoe.models.decoding import Decoder, left_pad
 from codemoe.models.features import instruction_features, mlp_inputs
 from codemoe.models.generate import Route, generate_batch
-from codemoe.models.load import CodeModel, SequenceRouter, attach_experts, load_base
+from codemoe.models.load import CodeModel, attach_experts, load_base
 from codemoe.models.one_pass import read_and_route
 from codemoe.models.reference import BaseReference
+from codemoe.models.routers_file import SequenceRouter
 from codemoe.routing.routers import LinearRouter
 from tests.models.tiny import CONFIGS, random_adapter, save_checkpoint, tiny_model
 

@@ -4,21 +4,29 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from codemoe.errors import UserError
-from codemoe.models.load import SequenceRouter, load_routers, save_routers
-from codemoe.routing.routers import LinearRouter
+from codemoe.models.routers_file import SequenceRouter, load_routers, save_routers
+from codemoe.routing.routers import ROUTERS, LinearRouter, SigmoidRouter, build_router
 
 
-def _routers() -> tuple[SequenceRouter, list[LinearRouter]]:
+def _sequence() -> SequenceRouter:
     generator = torch.Generator().manual_seed(0)
-    sequence = LinearRouter(torch.randn(3, 8, generator=generator), torch.ones(3))
-    gates = [LinearRouter(torch.randn(3, 4, generator=generator)) for _ in range(2)]
-    return SequenceRouter(1, sequence), gates
+    return SequenceRouter(1, LinearRouter(torch.randn(3, 8, generator=generator), torch.ones(3)))
+
+
+def _gates(kind: str = "top-1", number: int = 2) -> list[LinearRouter]:
+    generator = torch.Generator().manual_seed(1)
+    return [
+        build_router(kind, torch.randn(3, 4, generator=generator), top_k=2, capacity_factor=1.5)
+        for _ in range(number)
+    ]
 
 
 def test_save_load_save_is_byte_stable(tmp_path: Path) -> None:
-    sequence, gates = _routers()
+    sequence, gates = _sequence(), _gates()
     for i in range(8):
         save_routers(tmp_path / f"{i}.safetensors", sequence, gates)
     assert len({(tmp_path / f"{i}.safetensors").read_bytes() for i in range(8)}) == 1
@@ -31,22 +39,80 @@ def test_save_load_save_is_byte_stable(tmp_path: Path) -> None:
     assert again == (tmp_path / "0.safetensors").read_bytes()
 
 
-def test_a_router_without_sequence_part(tmp_path: Path) -> None:
-    _, gates = _routers()
+@pytest.mark.parametrize("kind", ROUTERS)
+def test_every_kind_keeps_its_options_and_all_its_tensors(tmp_path: Path, kind: str) -> None:
+    gates = _gates(kind)
+    for gate in gates:
+        for tensor in gate.state_dict().values():
+            tensor.add_(torch.arange(tensor.numel()).view_as(tensor) / 7)
     save_routers(tmp_path / "r.safetensors", None, gates)
+    _, loaded = load_routers(tmp_path / "r.safetensors", 3, 2)
+    x_ND = torch.randn(9, 4, generator=torch.Generator().manual_seed(2))
+    for gate, again in zip(gates, loaded, strict=True):
+        assert type(again) is type(gate)
+        assert not again.training
+        for name, tensor in gate.state_dict().items():
+            assert torch.equal(again.state_dict()[name], tensor), name
+        if kind != "expert-choice":
+            assert torch.equal(again(x_ND).gates_NE(), gate.eval()(x_ND).gates_NE())
+        options = {k: v for k, v in vars(gate).items() if k in ("top_k", "capacity_factor")}
+        assert options.items() <= vars(again).items()
+    if kind == "sigmoid":
+        assert isinstance(loaded[0], SigmoidRouter)
+        assert loaded[0].balance_bias.any()
+
+
+def test_a_router_without_sequence_part(tmp_path: Path) -> None:
+    save_routers(tmp_path / "r.safetensors", None, _gates())
     sequence, loaded = load_routers(tmp_path / "r.safetensors", 3, 2)
     assert sequence is None
     assert len(loaded) == 2
 
 
-def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
-    sequence, gates = _routers()
+def test_layers_before_the_first_gate_have_none(tmp_path: Path) -> None:
+    save_routers(tmp_path / "r.safetensors", None, [None, *_gates()])
+    _, loaded = load_routers(tmp_path / "r.safetensors", 3, 3)
+    assert [gate is None for gate in loaded] == [True, False, False]
+
+
+def test_a_shared_gate_is_stored_once_and_stays_one(tmp_path: Path) -> None:
+    (gate,) = _gates(number=1)
     path = tmp_path / "r.safetensors"
-    save_routers(path, sequence, gates)
+    save_routers(path, None, [None, gate, gate])
+    assert set(load_file(path)) == {"token.shared.weight"}
+    _, loaded = load_routers(path, 3, 3)
+    assert loaded[0] is None
+    assert loaded[1] is loaded[2]
+
+
+def _without(path: Path, *names: str) -> None:
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    save_file({k: t for k, t in load_file(path).items() if k not in names}, path, metadata)
+
+
+def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "r.safetensors"
+    save_routers(path, _sequence(), _gates())
     with pytest.raises(UserError, match="routes to 3 experts but the mixture has 4"):
         load_routers(path, 4, 2)
     with pytest.raises(UserError, match=r"lacks the token gates of layers \[2\]"):
         load_routers(path, 3, 3)
+    with pytest.raises(UserError, match="reads layer 1 but the base has 1 layers"):
+        load_routers(path, 3, 1)
+    _without(path, "token.1.weight")
+    with pytest.raises(UserError, match=r"lacks the token gates of layers \[1\]"):
+        load_routers(path, 3, 2)
+    _without(path, "sequence.weight")
+    with pytest.raises(UserError, match=r"lacks the tensor sequence\.weight"):
+        load_routers(path, 3, 2)
+    save_routers(path, None, _gates("sigmoid"))
+    _without(path, "token.0.balance_bias")
+    with pytest.raises(UserError, match="balance_bias"):
+        load_routers(path, 3, 2)
+    save_file(load_file(path), path)
+    with pytest.raises(UserError, match="does not say what its tensors are"):
+        load_routers(path, 3, 2)
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(UserError, match="cannot read the router"):
         load_routers(path, 3, 2)

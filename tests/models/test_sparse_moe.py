@@ -14,8 +14,8 @@ from codemoe.models.sparse_moe import (
     StackedLinear,
     by_groups,
     by_loop,
-    collect_routings,
 )
+from codemoe.routing.collect import RoutingCollector
 from codemoe.routing.record import Routing
 from tests.models.tiny import Always, TopK
 
@@ -150,15 +150,25 @@ def test_the_shared_expert_is_added_for_every_token() -> None:
 
 
 def test_routings_go_to_whoever_asks() -> None:
+    collector = RoutingCollector()
     model = nn.Sequential(
-        *(SparseMoe(Always(e, E), _experts(gated=False, bias=True)) for e in (2, 0))
+        *(
+            SparseMoe(
+                Always(expert, E),
+                _experts(gated=False, bias=True),
+                index=index,
+                collector=collector,
+            )
+            for index, expert in enumerate((2, 0))
+        )
     )
-    with collect_routings(model) as routings:
+    with collector.collect(for_loss=False) as routings:
         model(_random(2, 3, D))
-    assert [r.experts_NK.unique().tolist() for r in routings] == [[2], [0]]
+    assert [routings[i].experts_NK.unique().tolist() for i in (0, 1)] == [[2], [0]]
     assert routings[0].weights_NK.shape == (6, 1)
+    before = routings[1]
     model(_random(2, 3, D))
-    assert len(routings) == 2, "the scope has ended"
+    assert routings[1] is before, "the scope has ended"
 
 
 def test_a_router_with_more_experts_than_there_are() -> None:

@@ -9,14 +9,9 @@ import torch
 
 from codemoe.artifacts import run_stage
 from codemoe.data.rows import Row, text_group, write_parquet
-from codemoe.models.load import (
-    ROUTER_FILE,
-    SequenceRouter,
-    attach_experts,
-    load_base,
-    save_routers,
-)
+from codemoe.models.load import attach_experts, load_base
 from codemoe.models.reference import BaseReference
+from codemoe.models.routers_file import ROUTER_FILE, SequenceRouter, save_routers
 from codemoe.routing.fit import fit_router
 from codemoe.routing.routers import LinearRouter
 from codemoe.train.router_features import sequence_samples

@@ -17,16 +17,9 @@ from codemoe.errors import UserError
 from codemoe.models.adapter_moe import one_hot_gates
 from codemoe.models.ask import answer
 from codemoe.models.generate import route_prompts
-from codemoe.models.load import (
-    ROUTER_FILE,
-    CodeModel,
-    attach_experts,
-    load_base,
-    load_model,
-    load_routers,
-    save_routers,
-)
+from codemoe.models.load import CodeModel, attach_experts, load_base, load_model
 from codemoe.models.reference import BaseReference
+from codemoe.models.routers_file import ROUTER_FILE, load_routers, save_routers
 from codemoe.models.sampling import Sampling
 from codemoe.routing.extend import MAX_OLD_CHANGED
 from codemoe.train.add_expert import add_expert

@@ -8,18 +8,12 @@ import pytest
 import torch
 
 from codemoe.data.rows import Row
-from codemoe.models.load import (
-    CodeModel,
-    attach_experts,
-    load_base,
-    load_routers,
-    save_routers,
-    token_router,
-)
+from codemoe.models.load import CodeModel, attach_experts, load_base
 from codemoe.models.reference import BaseReference
-from codemoe.recipe import GateTraining
+from codemoe.models.routers_file import load_routers, save_routers
+from codemoe.router_config import GateTraining
 from codemoe.routing.decisions import route_top1
-from codemoe.routing.routers import TopKRouter
+from codemoe.routing.routers import build_router
 from codemoe.train.gate_training import relaxed, train_gates
 from tests.models.tiny import random_adapter, save_checkpoint, tiny_model
 
@@ -42,7 +36,7 @@ def model(tmp_path: Path) -> CodeModel:
 def _gates(top_k: int = 1) -> list:
     generator = torch.Generator().manual_seed(0)
     weights = [torch.randn(2, 32, generator=generator) * 0.1 for _ in range(2)]
-    return [token_router(weight, top_k) for weight in weights]
+    return [build_router("top-k", weight, top_k=top_k) for weight in weights]
 
 
 def test_relaxed_runs_as_it_will_and_has_a_gradient() -> None:
@@ -99,7 +93,71 @@ def test_top_k_survives_the_router_file(model: CodeModel, tmp_path: Path) -> Non
         save_routers(tmp_path / "router.safetensors", None, _gates(top_k))
         _, loaded = load_routers(tmp_path / "router.safetensors", 2, 2)
         assert [getattr(gate, "top_k", 1) for gate in loaded] == [top_k] * 2
-        assert isinstance(loaded[0], TopKRouter) == (top_k == 2)
     mixture = model.mixture
     assert mixture is not None
     assert replace(mixture, token_routers=loaded).token_routers[0].training is False
+
+
+KINDS: dict[str, dict[str, float]] = {
+    "softmax": {},
+    "noisy-top-k": {"importance_loss": 0.1, "load_loss": 0.1},
+    "switch": {"balance_loss": 0.01},
+    "sigmoid": {"bias_rate": 0.01},
+    "expert-choice": {"z_loss": 0.001},
+}
+
+
+def _start(kind: str) -> list:
+    generator = torch.Generator().manual_seed(0)
+    return [
+        build_router(
+            kind, torch.randn(2, 32, generator=generator) * 0.1, top_k=1, capacity_factor=2.0
+        )
+        for _ in range(2)
+    ]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_gate_learns(model: CodeModel, tmp_path: Path, kind: str) -> None:
+    config = TRAIN.model_copy(update=KINDS[kind])
+    gates = _start(kind)
+    figures = train_gates(model, gates, ROWS, LABELS, config, 120, 0, tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    # While training, noise and dropped tokens count as wrong.
+    assert figures["accuracy"] > lines[0]["accuracy"] + 0.1
+    assert not any(gate.training for gate in gates)
+    if kind == "sigmoid":
+        assert any(gate.balance_bias.any() for gate in gates)
+    if kind == "noisy-top-k":
+        assert all(gate.noise_weight.any() for gate in gates), "the noise is learned too"
+
+
+def test_layers_without_a_gate_and_a_shared_gate(model: CodeModel, tmp_path: Path) -> None:
+    (gate, other) = _start("top-k")
+    (tmp_path / "one").mkdir()
+    train_gates(model, (None, gate), ROWS, LABELS, TRAIN, 120, 0, tmp_path / "one")
+    (tmp_path / "two").mkdir()
+    before = other.weight.detach().clone()
+    figures = train_gates(model, (other, other), ROWS, LABELS, TRAIN, 120, 0, tmp_path / "two")
+    assert figures["accuracy"] > 0.85
+    assert (other.weight != before).any()
+
+
+@pytest.mark.parametrize("kind", ["top-k", "noisy-top-k", "sigmoid"])
+def test_gradient_checkpointing_trains_the_same_gates(
+    model: CodeModel, tmp_path: Path, kind: str
+) -> None:
+    """Layers that run again in backward are still routed, and counted once."""
+    config = TRAIN.model_copy(update={"steps": 10, "z_loss": 0.01, "balance_loss": 0.01})
+    model.model.train()  # where checkpointing acts; there is no dropout
+    weights = []
+    for checkpointing in (False, True):
+        if checkpointing:
+            model.model.gradient_checkpointing_enable({"use_reentrant": False})
+        folder = tmp_path / str(checkpointing)
+        folder.mkdir()
+        gates = _start(kind)
+        train_gates(model, gates, ROWS, LABELS, config, 120, 0, folder)
+        weights.append(torch.cat([gate.weight.detach() for gate in gates]))
+    assert torch.allclose(*weights, atol=1e-5)
+    assert not torch.allclose(weights[0], torch.cat([g.weight.detach() for g in _start(kind)]))

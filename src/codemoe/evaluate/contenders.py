@@ -44,18 +44,16 @@ def unavailable(name: str, recipe: Recipe) -> str | None:
         return "merge.methods leaves it out"
     if name == "moe-token" and recipe.experts.lora.target != "mlp":
         return "token gates read the MLP's input, so they cannot steer experts in attention"
+    if name == "moe-token" and recipe.router.kind == "expert-choice":
+        return "expert choice is not causal: whether an expert takes a token depends on later ones"
     return None
 
 
 def open_contender(name: str, recipe: Recipe) -> "CodeModel":
     """Load a contender from its finished stages."""
-    from codemoe.models.load import (
-        ROUTER_FILE,
-        attach_experts,
-        load_base,
-        load_mixture,
-    )
+    from codemoe.models.load import attach_experts, load_base, load_mixture
     from codemoe.models.reference import read_reference
+    from codemoe.models.routers_file import ROUTER_FILE
 
     run_dir = recipe.run_dir
     if name.startswith("merged-"):

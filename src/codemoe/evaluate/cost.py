@@ -33,7 +33,9 @@ def size_of(model: CodeModel, routed: str) -> Size:
     if routed == "moe-sequence" and sequence is not None:
         routers = sum(p.numel() for p in sequence.router.parameters())
     elif routed == "moe-token":
-        routers = sum(r.weight.numel() for r in model.mixture.token_routers)
+        # A gate that layers share is held once and runs in each.
+        gates = [gate for gate in model.mixture.token_routers if gate is not None]
+        routers = sum(p.numel() for gate in gates for p in gate.parameters())
     one = adapters // num_experts
     active = base + one + routers
     # The sequence router runs once a prompt, which is nothing per token; token gates run on each.

@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from codemoe.models.architectures import architecture_of, is_transposed, layers_of
+from codemoe.routing.collect import RoutingCollector
 from codemoe.routing.record import Routing
 
 
@@ -174,37 +175,39 @@ class MixtureLayers:
         routers: Sequence[Callable[[torch.Tensor], Routing] | None],
         active_BT1: torch.Tensor | None = None,
         start: int = 0,
-    ) -> Iterator[list[Routing]]:
+    ) -> Iterator[dict[int, Routing]]:
         """Each layer's router chooses per token from the input of that layer's MLP.
 
         A layer whose router is None runs as the base. `active_BT1` (0 or 1) silences the experts on
-        some tokens, of the columns from `start` on; no router sees the columns before. Yields the
-        list that each routing (over B*T tokens) is appended to, in layer order.
+        some tokens, of the columns from `start` on; no router sees the columns before. Yields what
+        `RoutingCollector.collect` does: each layer's first routing, over B*T tokens. With gradient
+        checkpointing the scope has to hold backward too, which runs the layers again.
         """
-        records: list[Routing] = []
+        collector = RoutingCollector()
         hooks = []
         model_type: str = self.model.config.model_type  # type: ignore[union-attr, assignment]
         row = architecture_of(model_type, self.model)
-        for layer, router in zip(layers_of(self.model), routers, strict=True):
+        for index, (layer, router) in enumerate(zip(layers_of(self.model), routers, strict=True)):
 
             def choose(
                 module: nn.Module,
                 args: tuple[torch.Tensor, ...],
                 router: Callable[[torch.Tensor], Routing] | None = router,
+                index: int = index,
             ) -> None:
                 if router is None:
                     self._gates.set(None, 0)
                     return
                 x_BTD = args[0][:, start:]
                 routing = router(x_BTD.reshape(-1, x_BTD.shape[-1]))
-                records.append(routing)
+                collector.report(index, routing)
                 gates_BTE = routing.gates_NE().view(*x_BTD.shape[:-1], -1)
                 gates_BTE = gates_BTE if active_BT1 is None else gates_BTE * active_BT1
                 self._gates.set(gates_BTE, start)
 
             hooks.append(layer.get_submodule(row.mlp).register_forward_pre_hook(choose))
         try:
-            with self.use(None):
+            with self.use(None), collector.collect(for_loss=False) as records:
                 yield records
         finally:
             for hook in hooks:

@@ -19,8 +19,9 @@ from codemoe.models.adapter_moe import one_hot_gates
 from codemoe.models.decoding import Batch, Decoder, left_pad
 from codemoe.models.features import instruction_features, mlp_inputs
 from codemoe.models.fences import opened_by_tokens
-from codemoe.models.load import CodeModel, Mixture, SequenceRouter
+from codemoe.models.load import CodeModel, Mixture
 from codemoe.models.one_pass import read_and_route
+from codemoe.models.routers_file import SequenceRouter
 from codemoe.models.sampling import Sampling, choose
 from codemoe.routing.record import Routing
 
@@ -117,7 +118,7 @@ def _token_routing(
     with mixture.layers.use_tokens(mixture.token_routers, active_BT1, start) as records:
         yield
     if counts_BLE is not None:
-        for layer, routing in enumerate(records):
+        for layer, routing in records.items():
             counts_BLE[:, layer] += routing.gates_NE().cpu()
 
 

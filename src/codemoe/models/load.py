@@ -1,13 +1,12 @@
 """Open checkpoints: a base by reference, LoRA experts as factors, a mixture, any MODEL argument."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -28,22 +27,15 @@ from codemoe.models.reference import (
     read_reference,
     resolve,
 )
+from codemoe.models.routers_file import (
+    ROUTER_FILE,
+    SequenceRouter,
+    TokenRouters,
+    load_routers,
+)
 from codemoe.recipe import BUILTIN
-from codemoe.routing.routers import LinearRouter, TopKRouter
 
 MOE_FILE = "moe.json"
-ROUTER_FILE = "router.safetensors"
-
-
-@dataclass(frozen=True)
-class SequenceRouter:
-    """Chooses one expert a sequence from one layer's MLP input over the instruction.
-
-    Its features are those of `models.features.instruction_features`.
-    """
-
-    layer: int
-    router: LinearRouter
 
 
 @dataclass(frozen=True)
@@ -55,7 +47,7 @@ class Mixture:
     expert_of_language: dict[str, str]
     activation: str  # all | completion
     sequence_router: SequenceRouter | None
-    token_routers: tuple[LinearRouter, ...]
+    token_routers: TokenRouters
 
 
 @dataclass(frozen=True)
@@ -183,56 +175,6 @@ def read_config(reference: BaseReference) -> PreTrainedConfig:
         raise _explain(error, name, "config") from None
 
 
-def token_router(weight_ED: torch.Tensor, top_k: int) -> LinearRouter:
-    """A layer's gate: hard for one expert a token, weighted for more."""
-    return LinearRouter(weight_ED) if top_k == 1 else TopKRouter(weight_ED, top_k=top_k)
-
-
-def save_routers(
-    path: Path, sequence: SequenceRouter | None, token_routers: Sequence[LinearRouter]
-) -> None:
-    """Write `router.safetensors`: `sequence.*` and one `token.<layer>.weight` a layer."""
-    from safetensors.torch import save_file
-
-    tensors = {f"token.{i}.weight": r.weight.detach() for i, r in enumerate(token_routers)}
-    if token_routers:
-        tensors["token.top_k"] = torch.tensor([getattr(token_routers[0], "top_k", 1)])
-    if sequence is not None:
-        assert sequence.router.bias is not None
-        tensors["sequence.weight"] = sequence.router.weight.detach()
-        tensors["sequence.bias"] = sequence.router.bias.detach()
-        tensors["sequence.layer"] = torch.tensor([sequence.layer])
-    # The layer is a tensor because safetensors writes metadata keys in no fixed order, and the same
-    # routers must be the same bytes.
-    save_file({k: v.contiguous() for k, v in tensors.items()}, path)
-
-
-def load_routers(
-    path: Path, num_experts: int, num_layers: int
-) -> tuple[SequenceRouter | None, tuple[LinearRouter, ...]]:
-    try:
-        with safe_open(path, "pt") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"cannot read the router {path}: {error}") from None
-    for key, tensor in tensors.items():
-        if key not in ("sequence.layer", "token.top_k") and tensor.shape[0] != num_experts:
-            raise UserError(
-                f"{path}: {key} routes to {tensor.shape[0]} experts but the mixture has "
-                f"{num_experts}"
-            )
-    gates = [tensors.get(f"token.{i}.weight") for i in range(num_layers)]
-    missing = [i for i, gate in enumerate(gates) if gate is None]
-    if missing and len(missing) != num_layers:
-        raise UserError(f"{path} lacks the token gates of layers {missing}")
-    top_k = int(tensors["token.top_k"]) if "token.top_k" in tensors else 1
-    token_routers = tuple(token_router(gate, top_k).eval() for gate in gates if gate is not None)
-    if "sequence.weight" not in tensors:
-        return None, token_routers
-    router = LinearRouter(tensors["sequence.weight"], tensors["sequence.bias"])
-    return SequenceRouter(int(tensors["sequence.layer"]), router), token_routers
-
-
 def read_mixture(moe_dir: Path) -> tuple[BaseReference, dict[str, Any]]:
     """The base of a `moe/` directory, and what `moe.json` says of its experts."""
     try:
@@ -269,8 +211,9 @@ def load_mixture(moe_dir: Path, router_file: Path | None = None) -> CodeModel:
         model.model.config.num_hidden_layers,
     )
     device = model.model.device
-    for router in (*token_routers, *([sequence.router] if sequence else [])):
-        router.to(device)
+    for router in (*token_routers, None if sequence is None else sequence.router):
+        if router is not None:
+            router.to(device)
     return replace(
         model,
         mixture=replace(model.mixture, sequence_router=sequence, token_routers=token_routers),

@@ -34,14 +34,9 @@ def _assemble(recipe: Recipe, out: Path) -> None:
     """Copy the adapters in PEFT form; write `moe.json` and token gates yet to be fitted."""
     import torch
 
-    from codemoe.models.load import (
-        MOE_FILE,
-        ROUTER_FILE,
-        attach_experts,
-        load_base,
-        save_routers,
-    )
+    from codemoe.models.load import MOE_FILE, attach_experts, load_base
     from codemoe.models.reference import REFERENCE, read_reference
+    from codemoe.models.routers_file import ROUTER_FILE, save_routers
     from codemoe.routing.routers import LinearRouter
 
     base_dir = recipe.run_dir / "base"

@@ -28,7 +28,7 @@ from codemoe.models.adapter_moe import MixtureLayers, one_hot_gates
 from codemoe.models.architectures import architecture_of, layers_of
 from codemoe.models.decoding import Batch, Decoder
 from codemoe.models.features import instruction_features
-from codemoe.models.load import SequenceRouter
+from codemoe.models.routers_file import SequenceRouter
 from codemoe.routing.record import Routing
 
 

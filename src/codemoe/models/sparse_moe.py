@@ -11,7 +11,6 @@ one contiguous slice and none is padded or dropped (MegaBlocks, arXiv:2211.15841
 # B batch, T time, D model (or inputs of a projection), O outputs of a projection
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from itertools import accumulate
 from typing import Any
 
@@ -19,6 +18,7 @@ import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
 
+from codemoe.routing.collect import RoutingCollector
 from codemoe.routing.record import Routing
 
 
@@ -193,38 +193,29 @@ def by_groups(experts: Experts, x_ND: torch.Tensor, routing: Routing) -> torch.T
 class SparseMoe(nn.Module):
     """Takes the place of a decoder's MLP: the routed experts and, if given, one for every token.
 
-    `router` maps (N, D) hidden states to a `Routing`; whoever wants that opens `collect_routings`.
+    `router` maps (N, D) hidden states to a `Routing`, which goes to the `collector` that all layers
+    of a model share, as that of layer `index`.
     """
 
     def __init__(
-        self, router: nn.Module, experts: Experts, shared: nn.Module | None = None
+        self,
+        router: nn.Module,
+        experts: Experts,
+        shared: nn.Module | None = None,
+        *,
+        index: int = 0,
+        collector: RoutingCollector | None = None,
     ) -> None:
         super().__init__()
         self.router = router
         self.experts = experts
         self.shared = shared
+        self.index = index
+        self.collector = collector or RoutingCollector()
 
     def forward(self, x_BTD: torch.Tensor) -> torch.Tensor:
         x_ND = x_BTD.reshape(-1, x_BTD.shape[-1])
-        y_BTD = by_groups(self.experts, x_ND, self.router(x_ND)).view_as(x_BTD)
+        routing = self.router(x_ND)
+        self.collector.report(self.index, routing)
+        y_BTD = by_groups(self.experts, x_ND, routing).view_as(x_BTD)
         return y_BTD if self.shared is None else y_BTD + self.shared(x_BTD)
-
-
-@contextmanager
-def collect_routings(model: nn.Module) -> Iterator[list[Routing]]:
-    """Yield a list that each sparse layer's `Routing` is appended to, in the order they run."""
-    routings: list[Routing] = []
-
-    def keep(module: nn.Module, args: Any, routing: Routing) -> None:
-        routings.append(routing)
-
-    hooks = [
-        module.router.register_forward_hook(keep)
-        for module in model.modules()
-        if isinstance(module, SparseMoe)
-    ]
-    try:
-        yield routings
-    finally:
-        for hook in hooks:
-            hook.remove()

@@ -16,14 +16,15 @@ from codemoe.errors import UserError
 from codemoe.models.adapter_moe import LoraFactors, weight_update
 from codemoe.models.architectures import Architecture, architecture_of, is_transposed, layers_of
 from codemoe.models.sparse_moe import Experts, SparseMoe, StackedLinear
+from codemoe.routing.collect import RoutingCollector
 
 RouterFactory = Callable[[int], nn.Module]  # the router of a layer
 Weights = Mapping[str, torch.Tensor]  # by parameter path: "model.layers.0.mlp.up_proj.weight"
 
 
-def upcycle(model: nn.Module, num_experts: int, router_factory: RouterFactory) -> None:
+def upcycle(model: nn.Module, num_experts: int, router_factory: RouterFactory) -> RoutingCollector:
     """Replace every MLP by a sparse MoE of copies of itself."""
-    make_sparse(model, {f"copy {i}": {} for i in range(num_experts)}, router_factory)
+    return make_sparse(model, {f"copy {i}": {} for i in range(num_experts)}, router_factory)
 
 
 @torch.no_grad()
@@ -41,9 +42,10 @@ def merged_weights(model: nn.Module, factors: Mapping[str, LoraFactors]) -> dict
 @torch.no_grad()
 def make_sparse(
     model: nn.Module, experts: Mapping[str, Weights], router_factory: RouterFactory
-) -> None:
+) -> RoutingCollector:
     """Replace every MLP by a sparse MoE of these experts; what one does not name is the base's.
 
+    Returns the collector that its layers report to: `with collector.collect(...) as routings`.
     Dropout after a dense MLP is not kept.
     """
     row = architecture_of(model.config.model_type, model)  # type: ignore[union-attr, arg-type]
@@ -51,12 +53,15 @@ def make_sparse(
     paths = [f"{row.layers}.{index}.{row.mlp}" for index in range(len(layers))]
     _refuse_quantised(model)
     _check_fit(model, [f"{path}.{name}" for path in paths for name in row.mlp_projections], experts)
+    collector = RoutingCollector()
     for index, (layer, path) in enumerate(zip(layers, paths, strict=True)):
         mlp = layer.get_submodule(row.mlp)
         stacked = _stack(row, mlp, path, list(experts.values()))
         device = stacked.down.weight.device
-        moe = SparseMoe(router_factory(index).to(device), stacked).train(mlp.training)
-        layer.set_submodule(row.mlp, moe)
+        router = router_factory(index).to(device)
+        moe = SparseMoe(router, stacked, index=index, collector=collector)
+        layer.set_submodule(row.mlp, moe.train(mlp.training))
+    return collector
 
 
 def _stack(row: Architecture, mlp: nn.Module, path: str, experts: list[Weights]) -> Experts:

@@ -19,7 +19,12 @@ class FittedRouter:
     accuracy: float  # cross-validated
     log_loss: float  # cross-validated, after temperature calibration
     confusion_EE: torch.Tensor  # int64, rows are labels, columns predictions
-    predicted_N: torch.Tensor  # cross-validated
+    held_out_NE: torch.Tensor  # cross-validated logits, on the scale of the weights
+
+    @property
+    def predicted_N(self) -> torch.Tensor:
+        """The choices, cross-validated."""
+        return self.held_out_NE.argmax(-1)
 
 
 def solve_ridge(
@@ -110,5 +115,5 @@ def fit_router(
         accuracy=float((predicted_N == labels_N).double().mean()),
         log_loss=float(torch.nn.functional.cross_entropy(held_out_NE * scale, labels_N)),
         confusion_EE=confusion_EE,
-        predicted_N=predicted_N,
+        held_out_NE=held_out_NE * scale,
     )

@@ -191,3 +191,10 @@ def build_router(
     if issubclass(router, SwitchRouter | ExpertChoiceRouter):
         return router(weight_ED, bias_E, capacity_factor=capacity_factor)
     return router(weight_ED, bias_E)
+
+
+def describe_router(router: LinearRouter) -> dict[str, str | int | float]:
+    """The name and options that `build_router` makes such a router from."""
+    kind = next(name for name, built in ROUTERS.items() if built is type(router))
+    options = ("top_k", "capacity_factor")
+    return {"kind": kind} | {o: getattr(router, o) for o in options if hasattr(router, o)}

@@ -22,7 +22,8 @@ from codemoe.errors import UserError
 from codemoe.languages import get_language
 from codemoe.models.reference import BaseReference, content_sha256, resolve
 from codemoe.progress import say
-from codemoe.recipe import BUILTIN, NAME, RouterConfig
+from codemoe.recipe import BUILTIN, NAME
+from codemoe.router_config import RouterConfig
 from codemoe.train.new_language import (
     check_rows,
     choose_rows,
@@ -35,7 +36,8 @@ from codemoe.train.router_stage import METRICS
 if TYPE_CHECKING:
     import torch
 
-    from codemoe.models.load import CodeModel, SequenceRouter
+    from codemoe.models.load import CodeModel
+    from codemoe.models.routers_file import SequenceRouter
 
 KIND = "mixture"  # of the manifest
 _ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
@@ -106,13 +108,8 @@ def _plan(
     labelled = [row for path in data for row in read_labelled(path)]
 
     from codemoe.models.adapters import check_adapter
-    from codemoe.models.load import (
-        MOE_FILE,
-        find_mixture,
-        load_routers,
-        read_config,
-        read_mixture,
-    )
+    from codemoe.models.load import MOE_FILE, find_mixture, read_config, read_mixture
+    from codemoe.models.routers_file import load_routers
 
     found = find_mixture(model)
     if found is None:
@@ -205,7 +202,7 @@ def _extend_router(model: "CodeModel", plan: _Plan, folder: Path) -> dict[str, A
     """Write the router with one more row; how it routes samples of held-out problems."""
     import torch
 
-    from codemoe.models.load import ROUTER_FILE, SequenceRouter, save_routers
+    from codemoe.models.routers_file import ROUTER_FILE, SequenceRouter, save_routers
     from codemoe.routing.extend import MAX_OLD_CHANGED, extend_router
     from codemoe.routing.routers import LinearRouter
     from codemoe.train.router_features import KINDS, sequence_samples

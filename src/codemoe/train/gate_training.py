@@ -8,8 +8,9 @@ the language-model loss, and by a label loss in every layer, as no gradient pass
 # B batch, T tokens, N = B*T rows, E experts
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,21 @@ from transformers import PrinterCallback, TrainingArguments, set_seed
 
 from codemoe.data.rows import Row
 from codemoe.models.load import CodeModel
-from codemoe.recipe import GateTraining, TrainConfig
-from codemoe.routing.losses import expert_load, label_loss, load_balance_loss, z_loss
+from codemoe.models.routers_file import TokenRouters
+from codemoe.recipe import TrainConfig
+from codemoe.router_config import GateTraining
+from codemoe.routing.collect import RoutingCollector
+from codemoe.routing.decisions import update_bias
+from codemoe.routing.losses import (
+    expert_load,
+    importance_loss,
+    label_loss,
+    load_balance_loss,
+    load_loss,
+    z_loss,
+)
 from codemoe.routing.record import Routing
-from codemoe.routing.routers import LinearRouter
+from codemoe.routing.routers import LinearRouter, SigmoidRouter, TopKRouter
 from codemoe.train.order import plan_batches
 from codemoe.train.sft import IGNORE, Collator, completion_loss, encode_rows
 from codemoe.train.trainer import METRICS, InOrder, ProgressAndMetrics, common_arguments, run
@@ -31,7 +43,7 @@ from codemoe.train.trainer import METRICS, InOrder, ProgressAndMetrics, common_a
 
 def train_gates(
     model: CodeModel,
-    gates: Sequence[LinearRouter],
+    gates: TokenRouters,
     rows: Sequence[Row],
     labels: Sequence[int],
     config: GateTraining,
@@ -63,6 +75,9 @@ def train_gates(
     )
     trainer.remove_callback(PrinterCallback)
     run(trainer, out)
+    for gate in gates:
+        if gate is not None:
+            gate.eval()
     last = (out / METRICS).read_text().splitlines()[-1]
     return {key: value for key, value in json.loads(last).items() if key in _FIGURES}
 
@@ -106,6 +121,10 @@ class _Collator(Collator):
         return super().__call__(samples) | {"own_B": torch.tensor([s["own"] for s in samples])}
 
 
+# Their choice has no gradient, or one to the chosen experts alone.
+_HARD = (LinearRouter, TopKRouter)
+
+
 def relaxed(routing: Routing, temperature: float) -> Routing:
     """The same choice with a gradient: forward as it is, backward through softmax(logits / t).
 
@@ -117,18 +136,65 @@ def relaxed(routing: Routing, temperature: float) -> Routing:
     return replace(routing, weights_NK=weights_NE, experts_NK=every_NE)
 
 
+@dataclass
+class _Step:
+    """One training step: the temperature of its gradients and what the gates decided in it."""
+
+    temperature: float
+    routings: Mapping[int, Routing]
+    mask_N: torch.Tensor  # 1 for the tokens that experts act on
+    own_N: torch.Tensor  # the expert that each token belongs to
+
+    @property
+    def prior_E(self) -> torch.Tensor:
+        """The batch's own mix of experts."""
+        num_experts = next(iter(self.routings.values())).probs_NE.shape[-1]
+        counts_E = torch.bincount(self.own_N[self.mask_N > 0], minlength=num_experts)
+        return counts_E.clamp_min(1).float()
+
+
 class _Gates(nn.Module):
     """The gates as a trainable module. The frozen mixture is beside it, not inside, so that a
     checkpoint holds gates alone."""
 
-    def __init__(
-        self, model: CodeModel, gates: Sequence[LinearRouter], config: GateTraining
-    ) -> None:
+    def __init__(self, model: CodeModel, gates: TokenRouters, config: GateTraining) -> None:
         super().__init__()
-        self.gates = nn.ModuleList(gates)
+        self.gates = nn.ModuleList({id(g): g for g in gates if g is not None}.values())
         self.settings = config  # not `config`: the trainer looks for a model's there
-        self.temperature = 1.0
-        self._beside = (model,)
+        self._beside = (model, gates)
+        self._step: _Step | None = None
+
+    @contextmanager
+    def step(self, batch: Mapping[str, torch.Tensor], temperature: float) -> Iterator[_Step]:
+        """Route through the gates in the forward pass of this batch and in its backward pass,
+        which runs layers again under gradient checkpointing."""
+        model, gates = self._beside
+        assert model.mixture is not None
+        device = model.model.device
+        active_BT1 = batch["active_BT1"].to(device)
+        mask_N = (active_BT1[..., 0] * batch["attention_mask"].to(device)).flatten()
+        own_N = batch["own_B"].to(device)[:, None].expand(batch["input_ids"].shape).flatten()
+
+        collector = RoutingCollector()
+
+        def router_of(layer: int, gate: LinearRouter) -> Callable[[torch.Tensor], Routing]:
+            def route(x_ND: torch.Tensor) -> Routing:
+                routing: Routing = gate(x_ND, mask_N)
+                collector.report(layer, routing)
+                return relaxed(routing, temperature) if type(gate) in _HARD else routing
+
+            return route
+
+        routers = [None if g is None else router_of(i, g) for i, g in enumerate(gates)]
+        with (
+            collector.collect(for_loss=True) as routings,
+            model.mixture.layers.use_tokens(routers, active_BT1),
+        ):
+            self._step = _Step(temperature, routings, mask_N, own_N)
+            try:
+                yield self._step
+            finally:
+                self._step = None
 
     def forward(
         self,
@@ -138,56 +204,53 @@ class _Gates(nn.Module):
         active_BT1: torch.Tensor,
         own_B: torch.Tensor,
     ) -> dict[str, torch.Tensor]:
-        (model,) = self._beside
-        assert model.mixture is not None
-        routings: list[Routing] = []
-
-        def router_of(gate: nn.Module) -> Any:
-            def route(x_ND: torch.Tensor) -> Routing:
-                routings.append(gate(x_ND))
-                return relaxed(routings[-1], self.temperature)
-
-            return route
-
-        routers = [router_of(gate) for gate in self.gates]
-        with model.mixture.layers.use_tokens(routers, active_BT1):
-            language_model, _ = completion_loss(model.model, input_ids, attention_mask, labels)
-        mask_N = (active_BT1[..., 0] * attention_mask).flatten()
-        own_N = own_B[:, None].expand(input_ids.shape).flatten()
-        prior_E = torch.bincount(own_N[mask_N > 0], minlength=routings[0].probs_NE.shape[-1])
-        terms = {
-            "language_model_loss": language_model,
-            "label_loss": _over_layers(label_loss(r, own_N, mask_N) for r in routings),
-            "balance_loss": _over_layers(
-                load_balance_loss(r, mask_N, prior_E.clamp_min(1).float()) for r in routings
-            ),
-            "z_loss": _over_layers(z_loss(r, mask_N) for r in routings),
-        }
-        weights = self.settings.model_dump()
-        loss = sum(weights[name] * term for name, term in terms.items() if weights[name])
-        return {"loss": loss} | _figures(language_model, routings, own_N, mask_N)
+        step, (model, _) = self._step, self._beside
+        assert step is not None, "the trainer opens a step"
+        language_model, _ = completion_loss(model.model, input_ids, attention_mask, labels)
+        weights = {name: weight for name, weight in self.settings.losses.items() if weight}
+        loss = torch.stack(
+            [
+                weight
+                * (language_model if name == "language_model_loss" else _layer_loss(name, step))
+                for name, weight in weights.items()
+            ]
+        ).sum()
+        return {"loss": loss} | _figures(language_model, step)
 
 
-def _over_layers(values: Iterable[torch.Tensor]) -> torch.Tensor:
-    return torch.stack(list(values)).mean()
+def _layer_loss(name: str, step: _Step) -> torch.Tensor:
+    """One of the router losses, as a mean over layers."""
+    mask_N = step.mask_N
+    losses: dict[str, Callable[[Routing], torch.Tensor]] = {
+        "label_loss": lambda r: label_loss(r, step.own_N, mask_N),
+        "balance_loss": lambda r: load_balance_loss(r, mask_N, step.prior_E),
+        "z_loss": lambda r: z_loss(r, mask_N),
+        "importance_loss": lambda r: importance_loss(r, mask_N),
+        "load_loss": lambda r: load_loss(r, mask_N),
+    }
+    return torch.stack([losses[name](routing) for routing in step.routings.values()]).mean()
 
 
 @torch.no_grad()
-def _figures(
-    language_model: torch.Tensor, routings: Sequence[Routing], own_N: torch.Tensor, mask_N: Any
-) -> dict[str, torch.Tensor]:
+def _figures(language_model: torch.Tensor, step: _Step) -> dict[str, torch.Tensor]:
     """What tells whether routing gets better, over layers: the share of choices that are right, the
     entropy of the probabilities in nats, and the largest share of choices that one expert has."""
-    real_N = mask_N > 0
-    right = [(r.experts_NK[:, 0] == own_N)[real_N].float().mean() for r in routings]
+    real_N, routings = step.mask_N > 0, step.routings.values()
+    right = [(r.gates_NE().argmax(-1) == step.own_N)[real_N].float().mean() for r in routings]
     entropy = [torch.special.entr(r.probs_NE[real_N]).sum(-1).mean() for r in routings]
-    top = [expert_load(r, mask_N).max() for r in routings]
+    top = [_load(r, step.mask_N).max() for r in routings]
     return {
         "language_model": language_model.detach(),
         "accuracy": torch.stack(right).mean(),
         "entropy": torch.stack(entropy).mean(),
         "top_load": torch.stack(top).mean(),
     }
+
+
+def _load(routing: Routing, mask_N: torch.Tensor) -> torch.Tensor:
+    """The share of weight that each expert got, (E,): what was sent, for every kind of router."""
+    sent_E = (routing.gates_NE() * mask_N[:, None]).sum(0)
+    return sent_E / sent_E.sum().clamp_min(1e-9)
 
 
 class _GateTrainer(InOrder):
@@ -200,6 +263,16 @@ class _GateTrainer(InOrder):
         self.start_temperature = start_temperature
         self._seen: list[dict[str, torch.Tensor]] = []
 
+    def training_step(self, model: Any, inputs: dict[str, Any], *args: Any) -> torch.Tensor:
+        done = self.state.global_step / max(1, self.state.max_steps)
+        cooling = min(1.0, self.END_TEMPERATURE / self.start_temperature)
+        gates = self.accelerator.unwrap_model(model)
+        with gates.step(inputs, self.start_temperature * cooling**done) as step:
+            loss: torch.Tensor = super().training_step(model, inputs, *args)
+            if gates.settings.bias_rate:
+                _move_biases(gates, step)
+        return loss
+
     def compute_loss(
         self,
         model: Any,
@@ -207,9 +280,6 @@ class _GateTrainer(InOrder):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        done = self.state.global_step / max(1, self.state.max_steps)
-        cooling = min(1.0, self.END_TEMPERATURE / self.start_temperature)
-        model.temperature = self.start_temperature * cooling**done
         output = model(**inputs)
         loss = output.pop("loss")
         self._seen.append(output)
@@ -222,3 +292,17 @@ class _GateTrainer(InOrder):
             logs |= {name: round(float(mean), 4) for name, mean in means.items()}
             self._seen.clear()
         super().log(logs, start_time)
+
+
+@torch.no_grad()
+def _move_biases(gates: _Gates, step: _Step) -> None:
+    """Sigmoid gates balance by a bias that no gradient moves (arXiv:2408.15664, algorithm 1)."""
+    _, by_layer = gates._beside
+    loads: dict[int, list[torch.Tensor]] = {}
+    for layer, routing in step.routings.items():
+        loads.setdefault(id(by_layer[layer]), []).append(expert_load(routing, step.mask_N))
+    for gate in gates.gates:
+        assert isinstance(gate, SigmoidRouter)
+        load_E = torch.stack(loads[id(gate)]).mean(0)
+        rate = gates.settings.bias_rate
+        gate.balance_bias.copy_(update_bias(gate.balance_bias, load_E, rate, step.prior_E))

@@ -60,6 +60,41 @@ def sequence_samples(
         for kind, name in enumerate(KINDS):
             ids.append(_instruction_ids(model.tokenizer, row, name))
             meta.append((label, group, kind))
+    columns = [torch.tensor(column) for column in zip(*meta, strict=True)]
+    return SequenceSamples(_pooled(model, ids, batch_size), *columns)
+
+
+@dataclass(frozen=True)
+class PromptSamples:
+    """Mean MLP inputs of every layer, for prompts that say what an expert is for, or is not."""
+
+    features_LND: torch.Tensor
+    labels_N: torch.Tensor  # whose prompt it is
+    signs_N: torch.Tensor  # 1: it should answer; -1: it should not
+
+
+@torch.no_grad()
+def prompt_samples(
+    model: CodeModel, prompts: Sequence[tuple[Sequence[str], Sequence[str]]]
+) -> PromptSamples:
+    """One sample a text, of each expert's (positive, negative) texts, read by the bare base."""
+    texts = [
+        (text, label, sign)
+        for label, both in enumerate(prompts)
+        for sign, some in zip((1, -1), both, strict=True)
+        for text in some
+    ]
+    ids = []
+    for text, _, _ in texts:
+        prompt = encode_prompt(model.tokenizer, text)
+        ids.append(list(prompt.input_ids[: prompt.marker_start]))
+    means_LND = _pooled(model, ids, 32)[..., : model.model.config.hidden_size]
+    _, labels, signs = zip(*texts, strict=True)
+    return PromptSamples(means_LND, torch.tensor(labels), torch.tensor(signs))
+
+
+def _pooled(model: CodeModel, ids: Sequence[list[int]], batch_size: int) -> torch.Tensor:
+    """(L, N, 2 D) `instruction_features` of each text, in every layer."""
     layers = range(model.model.config.num_hidden_layers)
     features: list[torch.Tensor | None] = [None] * len(ids)
     pad = model.tokenizer.pad_token_id
@@ -79,9 +114,7 @@ def sequence_samples(
             for column, i in enumerate(batch):
                 features[i] = pooled_LBD[:, column]
             advance(len(batch), "")
-    stacked_LND = torch.stack([f for f in features if f is not None], dim=1)
-    columns = [torch.tensor(column) for column in zip(*meta, strict=True)]
-    return SequenceSamples(stacked_LND, *columns)
+    return torch.stack([f for f in features if f is not None], dim=1)
 
 
 @dataclass(frozen=True)

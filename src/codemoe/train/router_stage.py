@@ -1,4 +1,4 @@
-"""The `router` stage: fit the sequence router and the token gates, and say how good they are."""
+"""The `router` stage: the sequence router and the token gates, and how good they are."""
 
 import json
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from codemoe.recipe import Recipe
 
 if TYPE_CHECKING:
     from codemoe.models.load import CodeModel
-    from codemoe.routing.routers import LinearRouter
+    from codemoe.models.routers_file import SequenceRouter
 
 METRICS = "routing_metrics.json"
 
@@ -50,63 +50,29 @@ def labelled_rows(
 
 
 def _fit(recipe: Recipe, out: Path) -> None:
-    from codemoe.models.load import (
-        ROUTER_FILE,
-        SequenceRouter,
-        load_mixture,
-        save_routers,
-    )
-    from codemoe.routing.fit import fit_router
-    from codemoe.routing.routers import LinearRouter
-    from codemoe.train.router_features import KINDS, sequence_samples
+    from codemoe.models.load import load_mixture
+    from codemoe.models.routers_file import ROUTER_FILE, TokenRouters, save_routers
+    from codemoe.train.gate_starts import start_gates
 
     config = recipe.router
     model = load_mixture(recipe.run_dir / "moe")
     assert model.mixture is not None
-    experts = model.mixture.experts
     rows, labels = labelled_rows(
         read_split(recipe.run_dir / "data", "train"), recipe, config.samples_per_expert
     )
-    samples = sequence_samples(model, rows, labels)
-    fits = [
-        fit_router(
-            features_ND,
-            samples.labels_N,
-            len(experts),
-            ridge=config.ridge,
-            folds=config.folds,
-            groups_N=samples.groups_N,
-        )
-        for features_ND in samples.features_LND
-    ]
-    layer = max(range(len(fits)), key=lambda i: (fits[i].accuracy, -fits[i].log_loss))
-    best = fits[layer]
-    by_kind = {
-        kind: float((best.predicted_N == samples.labels_N)[samples.kinds_N == i].double().mean())
-        for i, kind in enumerate(KINDS)
-    }
-    metrics: dict[str, Any] = {
-        "experts": list(experts),
-        "sequence": {
-            "layer": layer,
-            "accuracy": best.accuracy,
-            "accuracy_by_kind": by_kind,
-            "accuracy_by_layer": [fit.accuracy for fit in fits],
-            "log_loss": best.log_loss,
-            "confusion": best.confusion_EE.tolist(),
-            "samples": len(samples.labels_N),
-        },
-    }
+    sequence, about = fit_sequence_router(model, rows, labels, recipe)
+    metrics: dict[str, Any] = {"experts": list(model.mixture.experts), "sequence": about}
     say(
-        f"router: the sequence router reads layer {layer}, "
-        f"cross-validated accuracy {best.accuracy:.4f}"
+        f"router: the sequence router reads layer {sequence.layer}, "
+        f"cross-validated accuracy {about['accuracy']:.4f}"
     )
-    token_routers: list[LinearRouter] = []
+    token_routers: TokenRouters = ()
     if recipe.experts.lora.target == "mlp":
-        token_routers, accuracies = fit_token_gates(model, rows, labels, recipe)
-        metrics["token"] = [{"layer": i, "accuracy": a} for i, a in enumerate(accuracies)]
-        shown = ", ".join(f"{accuracy:.3f}" for accuracy in accuracies)
-        say(f"router: token gates, cross-validated accuracy by layer: {shown}")
+        token_routers, accuracies = start_gates(model, rows, labels, recipe)
+        metrics["token"] = [{"layer": i, "accuracy": a} for i, a in accuracies.items()]
+        shown = ", ".join(f"{accuracy:.3f}" for accuracy in accuracies.values())
+        checked = "cross-validated " if config.start == "fitted" else ""
+        say(f"router: {config.start} token gates, {checked}accuracy by layer: {shown}")
         if config.train_gates is not None:
             from codemoe.train.gate_training import train_gates
 
@@ -121,38 +87,69 @@ def _fit(recipe: Recipe, out: Path) -> None:
                 out,
             )
             say(f"router: trained gates are right on {metrics['trained']['accuracy']:.3f}")
-    save_routers(
-        out / ROUTER_FILE,
-        SequenceRouter(layer, LinearRouter(best.weight_ED, best.bias_E)),
-        token_routers,
-    )
+    save_routers(out / ROUTER_FILE, sequence, token_routers)
     (out / METRICS).write_text(json.dumps(metrics, indent=2) + "\n")
 
 
-def fit_token_gates(
+def fit_sequence_router(
     model: "CodeModel", rows: Sequence[Row], labels: Sequence[int], recipe: Recipe
-) -> "tuple[list[LinearRouter], list[float]]":
-    """One gate a layer and its cross-validated accuracy, on states that right choices made."""
-    from codemoe.models.load import token_router
+) -> "tuple[SequenceRouter, dict[str, Any]]":
+    """The router on the layer that `choose_layer` says, and its cross-validated figures."""
+    import torch
+
+    from codemoe.models.routers_file import SequenceRouter
+    from codemoe.routing.calibrate import prior_bias
     from codemoe.routing.fit import fit_router
-    from codemoe.train.router_features import token_samples
+    from codemoe.routing.routers import LinearRouter
+    from codemoe.train.router_features import KINDS, sequence_samples
 
     config = recipe.router
     assert model.mixture is not None
-    tokens = token_samples(
-        model, rows, labels, config.gate_tokens_per_expert, recipe.experts.train.max_length
-    )
+    experts = model.mixture.experts
+    samples = sequence_samples(model, rows, labels)
     fits = [
         fit_router(
             features_ND,
-            tokens.labels_N,
-            len(model.mixture.experts),
+            samples.labels_N,
+            len(experts),
+            method=config.method,
             ridge=config.ridge,
             folds=config.folds,
-            groups_N=tokens.sequences_N,
-            bias=False,  # as Mixtral's and Qwen's gates
+            groups_N=samples.groups_N,
         )
-        for features_ND in tokens.features_LND
+        for features_ND in samples.features_LND
     ]
-    gates = [token_router(fit.weight_ED, config.num_experts_per_tok) for fit in fits]
-    return gates, [fit.accuracy for fit in fits]
+    layer = choose_layer([fit.accuracy for fit in fits], len(samples.labels_N))
+    best = fits[layer]
+    bias_E, held_out_NE = best.bias_E, best.held_out_NE
+    if config.prior:
+        prior_E = torch.tensor([config.prior[name] for name in experts])
+        shift_E = prior_bias(held_out_NE, prior_E)
+        bias_E, held_out_NE = bias_E + shift_E, held_out_NE + shift_E
+    right_N = held_out_NE.argmax(-1) == samples.labels_N
+    by_kind = {
+        kind: float(right_N[samples.kinds_N == i].double().mean()) for i, kind in enumerate(KINDS)
+    }
+    confusion_EE = torch.zeros(len(experts), len(experts), dtype=torch.int64)
+    at = (samples.labels_N, held_out_NE.argmax(-1))
+    confusion_EE.index_put_(at, torch.tensor(1), accumulate=True)
+    return SequenceRouter(layer, LinearRouter(best.weight_ED, bias_E)), {
+        "layer": layer,
+        "accuracy": float(right_N.double().mean()),
+        "accuracy_by_kind": by_kind,
+        "accuracy_by_layer": [fit.accuracy for fit in fits],
+        "log_loss": float(torch.nn.functional.cross_entropy(held_out_NE, samples.labels_N)),
+        "confusion": confusion_EE.tolist(),
+        "samples": len(samples.labels_N),
+    }
+
+
+def choose_layer(accuracies: Sequence[float], num_samples: int) -> int:
+    """The first layer that is as good as the best, within one standard error of the best's.
+
+    (Breiman et al. 1984, section 3.4.3.) Early, because up to that layer the marker is read once
+    for each expert (`models.one_pass`).
+    """
+    best = max(accuracies)
+    error = (best * (1 - best) / num_samples) ** 0.5
+    return next(i for i, accuracy in enumerate(accuracies) if accuracy >= best - error)

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from codemoe.models.load import SequenceRouter, save_routers
+from codemoe.models.routers_file import SequenceRouter, save_routers
 from codemoe.routing.routers import LinearRouter
 from tests.models.tiny import random_adapter, save_checkpoint, tiny_model
 

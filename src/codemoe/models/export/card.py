@@ -12,7 +12,8 @@ from codemoe.languages import find_language
 from codemoe.models.export.check import Check
 from codemoe.models.export.scores import Scores, read_scores
 from codemoe.models.export.source import Source
-from codemoe.models.load import BUILTIN, ROUTER_FILE
+from codemoe.models.load import BUILTIN
+from codemoe.models.routers_file import ROUTER_FILE
 
 _LOADING = {
     "transformers": """from transformers import AutoModelForCausalLM, AutoTokenizer

@@ -133,7 +133,7 @@ def gguf_tensors(
         "attn_q.weight": config.num_attention_heads,
         "attn_k.weight": config.num_key_value_heads,
     }
-    for layer, router in enumerate(source.token_routers):
+    for layer, router in enumerate(source.gates):
         at, new_at = f"model.layers.{layer}.", f"blk.{layer}."
         for name, new_name in _IN_LAYER.items():
             yield _copied(base, at + name, new_at + new_name, heads.get(new_name))

@@ -19,7 +19,8 @@ from codemoe.models.export.check import TOLERANCE, Check, Probe, compare, logits
 from codemoe.models.export.checkpoint import Checkpoint
 from codemoe.models.export.plan import Plan
 from codemoe.models.export.source import Source
-from codemoe.models.load import ROUTER_FILE, BaseReference, load_tokenizer, resolve, save_routers
+from codemoe.models.load import BaseReference, load_tokenizer, resolve
+from codemoe.models.routers_file import ROUTER_FILE, save_routers
 
 _ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 # bfloat16 has 8 bits of mantissa; PEFT and the mixture add the same terms in another order.

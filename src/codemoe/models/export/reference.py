@@ -2,7 +2,7 @@
 
 # B sequences, T tokens, N = B T, E experts, V vocabulary, O output features, D input features
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +51,7 @@ def token_reference(
         exact_BTV = logits_of(model, ids_BT)
     if dtype == torch.float32:
         return Reference(exact_BTV, _settled(records, ids_BT), None)
-    gates = [LinearRouter(router.weight.detach().to(dtype)) for router in source.token_routers]
+    gates = [LinearRouter(router.weight.detach().to(dtype)) for router in source.gates]
     with layers.use_tokens(gates) as records, _rounded(layers, source, dtype, records):
         logits_BTV = logits_of(model, ids_BT)
     settled_BT = _settled(records, ids_BT)
@@ -66,7 +66,7 @@ def token_reference(
 
 @contextmanager
 def _rounded(
-    layers: MixtureLayers, source: Source, dtype: torch.dtype, records: list[Routing]
+    layers: MixtureLayers, source: Source, dtype: torch.dtype, records: Mapping[int, Routing]
 ) -> Iterator[None]:
     """Add to every projection what rounding W + B A to `dtype` does to its output."""
     base = Checkpoint(source.base_dir)
@@ -77,7 +77,7 @@ def _rounded(
             module: nn.Module, args: tuple[Any, ...], y_BTO: torch.Tensor, path: str = path
         ) -> torch.Tensor:
             x_BTD = args[0]
-            gates_BTE = records[-1].gates_NE().view(*x_BTD.shape[:-1], -1)  # this layer's
+            gates_BTE = records[max(records)].gates_NE().view(*x_BTD.shape[:-1], -1)  # this layer's
             for expert, factors in enumerate(source.factors):
                 weight_OD = merged_weight(base, path, factors.get(path))
                 error_OD = weight_OD.to(dtype).float() - weight_OD
@@ -93,10 +93,10 @@ def _rounded(
             hook.remove()
 
 
-def _settled(records: list[Routing], ids_BT: torch.Tensor) -> torch.Tensor:
+def _settled(records: Mapping[int, Routing], ids_BT: torch.Tensor) -> torch.Tensor:
     """Where no routing decision that a logit depends on was a near tie. (B, T) bool."""
     undecided_BT = torch.zeros_like(ids_BT)
-    for routing in records:
+    for routing in records.values():
         best_N2 = routing.logits_NE.topk(min(2, routing.logits_NE.shape[-1])).values
         near_N = best_N2[:, 0] - best_N2[:, -1] <= _NEAR_TIE * routing.logits_NE.abs().max()
         if routing.logits_NE.shape[-1] > 1:

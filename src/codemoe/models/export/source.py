@@ -10,16 +10,8 @@ from transformers import AutoConfig, PreTrainedConfig
 from codemoe.errors import UserError
 from codemoe.models.adapter_moe import LoraFactors
 from codemoe.models.architectures import architecture_of
-from codemoe.models.load import (
-    ROUTER_FILE,
-    BaseReference,
-    SequenceRouter,
-    find_mixture,
-    load_adapter,
-    load_routers,
-    read_mixture,
-    resolve,
-)
+from codemoe.models.load import BaseReference, find_mixture, load_adapter, read_mixture, resolve
+from codemoe.models.routers_file import ROUTER_FILE, SequenceRouter, TokenRouters, load_routers
 from codemoe.routing.routers import LinearRouter
 
 # What a reader of a checkpoint folder needs besides the weights.
@@ -52,12 +44,17 @@ class Source:
     expert_of_language: dict[str, str]
     activation: str  # the mixture's own: all | completion
     sequence_router: SequenceRouter | None
-    token_routers: tuple[LinearRouter, ...]
+    token_routers: TokenRouters
     fitted: bool  # False: the gates are those of `moe/`, which nothing has fitted
 
     @property
     def num_layers(self) -> int:
         return int(self.config.num_hidden_layers)
+
+    @property
+    def gates(self) -> list[LinearRouter]:
+        """The token gates of the layers that have one."""
+        return [gate for gate in self.token_routers if gate is not None]
 
     @property
     def hub_id(self) -> str | None:

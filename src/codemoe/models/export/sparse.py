@@ -28,6 +28,7 @@ from codemoe.models.export.plan import Plan
 from codemoe.models.export.reference import merged_weight, token_reference
 from codemoe.models.export.source import Source, copy_tokenizer
 from codemoe.models.load import BaseReference, load_tokenizer
+from codemoe.routing.routers import describe_router
 
 
 def plan_sparse(source: Source, to: str, max_memory: int) -> Plan:
@@ -69,7 +70,21 @@ def refuse_other_functions(source: Source, to: str) -> None:
             f"the mixture has no token gates, and {to} routes every token in every layer",
             "--to lora-pack keeps the sequence router; codemoe router RECIPE fits token gates",
         )
-    chosen = getattr(source.token_routers[0], "top_k", 1)
+    silent = [i for i, gate in enumerate(source.token_routers) if gate is None]
+    if silent:
+        raise UserError(
+            f"layers {silent} have no gate and run as the base; {to} routes every token in every "
+            "layer",
+            "--to lora-pack, or make the router again with router.from_layer=0",
+        )
+    about = describe_router(source.gates[0])
+    chosen = int(about.get("top_k", 1))
+    if about["kind"] not in ("top-1", "top-k", "noisy-top-k"):
+        raise UserError(
+            f"the token gates are of kind {about['kind']}, which weighs experts otherwise than {to}"
+            ", so the export would be another function",
+            "--to lora-pack, or make the router again with router.kind=top-k",
+        )
     if chosen > 1:
         raise UserError(
             f"the mixture routes each token to {chosen} experts and adds their low-rank updates up "
@@ -131,7 +146,7 @@ def sparse_tensors(
         # Old Llama checkpoints store what is computed from the config.
         if not (replaced or tied or name.endswith("rotary_emb.inv_freq")):
             yield base.copy_of(name)
-    for layer, router in enumerate(source.token_routers):
+    for layer, router in enumerate(source.gates):
         at = f"model.layers.{layer}."
         gate_ED = router.weight.detach()
         yield Planned(at + family.gate, tuple(gate_ED.shape), dtype, partial(_same, gate_ED))
