@@ -25,8 +25,10 @@ def print_json(value: Any) -> None:
 
 def quiet_libraries() -> None:
     """Libraries' own bars and notices would bury ours. Read when they are imported."""
+    import logging
     import warnings
 
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

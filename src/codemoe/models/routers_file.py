@@ -22,7 +22,7 @@ from codemoe.errors import UserError
 from codemoe.routing.routers import LinearRouter, build_router, describe_router
 
 ROUTER_FILE = "router.safetensors"
-_AGAIN = "make it again: codemoe router RECIPE --force"
+_AGAIN = "make its stage again: codemoe moe (or router) RECIPE --force"
 
 
 @dataclass(frozen=True)

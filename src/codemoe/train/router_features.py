@@ -31,7 +31,8 @@ class SequenceSamples:
     kinds_N: torch.Tensor  # index into KINDS
 
 
-def _instruction_ids(tokenizer: Any, row: Row, kind: str) -> list[int]:
+def instruction_ids(tokenizer: Any, row: Row, kind: str) -> list[int]:
+    """What a sequence router reads of a row, as a sample of this kind of `KINDS`."""
     if kind == "snippet":
         ids = tokenizer(row.code, add_special_tokens=False)["input_ids"]
         start = random.Random(f"snippet:{row.id}").randint(0, max(0, len(ids) - SNIPPET_TOKENS))
@@ -58,7 +59,7 @@ def sequence_samples(
     ids, meta = [], []
     for row, label, group in zip(rows, labels, _group_numbers(rows), strict=True):
         for kind, name in enumerate(KINDS):
-            ids.append(_instruction_ids(model.tokenizer, row, name))
+            ids.append(instruction_ids(model.tokenizer, row, name))
             meta.append((label, group, kind))
     columns = [torch.tensor(column) for column in zip(*meta, strict=True)]
     return SequenceSamples(_pooled(model, ids, batch_size), *columns)
