@@ -19,12 +19,24 @@ def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
             from codemoe.merge.dense import merge_into
             from codemoe.merge.methods import method
             from codemoe.models.load import load_base
+            from codemoe.models.model_card import read_training, write_card
             from codemoe.models.reference import read_reference
 
-            base = load_base(replace(read_reference(run_dir / "base"), quantization="none"))
+            reference = read_reference(run_dir / "base")
+            base = load_base(replace(reference, quantization="none"))
             combine = method(name, recipe.merge.density, recipe.merge.weight)
-            merge_into(
-                base, [run_dir / "experts" / expert for expert in experts], combine, out, name
+            folders = [run_dir / "experts" / expert for expert in experts]
+            merge_into(base, folders, combine, out, name)
+            about = read_training(folders)
+            write_card(
+                out,
+                reference,
+                title=f"{recipe.name}: its experts merged by {name}",
+                languages=about.languages,
+                library="transformers",
+                kind="merge",
+                what=f"{len(experts)} experts ({', '.join(experts)}) merged into one dense model.",
+                licenses=about.licenses,
             )
 
         config: dict[str, Any] = {"method": name, "experts": experts}

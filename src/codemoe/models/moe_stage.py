@@ -35,6 +35,7 @@ def _assemble(recipe: Recipe, out: Path) -> None:
     import torch
 
     from codemoe.models.load import MOE_FILE, attach_experts, load_base
+    from codemoe.models.model_card import read_training, write_card
     from codemoe.models.reference import REFERENCE, read_reference
     from codemoe.models.routers_file import ROUTER_FILE, save_routers
     from codemoe.routing.routers import LinearRouter
@@ -48,6 +49,18 @@ def _assemble(recipe: Recipe, out: Path) -> None:
         for file in ("adapter_config.json", "adapter_model.safetensors"):
             shutil.copyfile(recipe.run_dir / "experts" / name / file, folder / file)
         entries.append({"name": name, "path": f"experts/{name}"})
+    about = read_training([recipe.run_dir / "experts" / name for name in recipe.expert_filters])
+    write_card(
+        out,
+        reference,
+        title=f"{recipe.name}: a mixture of experts",
+        languages=tuple(recipe.expert_of_language()),
+        library="codemoe",
+        kind="mixture-of-experts",
+        what=f"A mixture of {len(entries)} LoRA experts ({', '.join(recipe.expert_filters)}) that "
+        f"act as `{recipe.moe.activation}`, under a router.",
+        licenses=about.licenses,
+    )
     # A base that was trained in this run moves with it; any other is named as the recipe names it.
     inside = not (base_dir / REFERENCE).is_file()
     model_name = os.path.join("..", "base") if inside else reference.model

@@ -178,6 +178,7 @@ def _from_anywhere(reference: BaseReference) -> BaseReference:
 def _write(plan: _Plan, folder: Path) -> None:
     """moe.json, the adapters, the router with one more row, and how it routes."""
     from codemoe.models.load import MOE_FILE, attach_experts, load_base
+    from codemoe.models.model_card import read_training, write_card
 
     for expert, source in plan.adapters.items():
         (folder / "experts" / expert).mkdir(parents=True, exist_ok=True)
@@ -191,6 +192,17 @@ def _write(plan: _Plan, folder: Path) -> None:
         "expert_of_language": of_language,
     }
     (folder / MOE_FILE).write_text(json.dumps(description, indent=2) + "\n")
+    write_card(
+        folder,
+        plan.reference,
+        title=f"A mixture of {len(plan.adapters)} experts, with {name} added",
+        languages=tuple(of_language),
+        library="codemoe",
+        kind="mixture-of-experts",
+        what=f"LoRA experts ({', '.join(plan.adapters)}) under a router; {name} was added to a "
+        "finished mixture.",
+        licenses=read_training(list(plan.adapters.values())).licenses,
+    )
     # Attaching proves that all experts fit the base before this artifact is called finished.
     model = attach_experts(load_base(plan.reference), plan.adapters, description["activation"])
     metrics = {"experts": list(plan.adapters), "added": name, "languages": plan.languages}

@@ -67,6 +67,7 @@ def _train(
 
     def work(out: Path) -> None:
         from codemoe.models.load import load_base
+        from codemoe.models.model_card import read_training, write_card
         from codemoe.models.reference import read_reference
         from codemoe.train.sft import train_adapter
 
@@ -76,8 +77,9 @@ def _train(
                 f"expert {name!r}: its filter admits no training row",
                 "check experts.define and the data's languages and sources",
             )
+        reference = read_reference(run_dir / "base")
         train_adapter(
-            load_base(read_reference(run_dir / "base")),
+            load_base(reference),
             rows,
             name=name,
             lora=lora,
@@ -87,6 +89,18 @@ def _train(
             out=out,
         )
         _settle(out / "adapter_config.json")
+        about = read_training([out])
+        write_card(
+            out,
+            reference,
+            title=f"{name}: a LoRA expert",
+            languages=about.languages,
+            library="peft",
+            kind="lora",
+            what=f"A LoRA adapter of rank {lora.rank} ({lora.target} projections), trained to act "
+            f"as `{activation}`.",
+            licenses=about.licenses,
+        )
 
     return run_stage(
         run_dir / "experts" / name,

@@ -209,6 +209,8 @@ def train_adapter(
         "name": name,
         "activation": activation,
         "samples": dict(counts),
+        "languages": sorted({row.language for row in rows}),
+        "licenses": dict(sorted(Counter(row.license for row in rows).items())),
         "trainable_parameters": trainable,
     }
     (out / "training.json").write_text(json.dumps(summary, indent=2) + "\n")

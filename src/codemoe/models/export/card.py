@@ -4,15 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from codemoe import __version__
 from codemoe.data.prompt import MARKER, format_prompt
 from codemoe.languages import find_language
 from codemoe.models.export.check import Check
 from codemoe.models.export.scores import Scores, read_scores
 from codemoe.models.export.source import Source
-from codemoe.models.load import BUILTIN
+from codemoe.models.model_card import base_name, card, metadata
 from codemoe.models.routers_file import ROUTER_FILE
 
 _LOADING = {
@@ -82,23 +80,15 @@ def write_card(path: Path, source: Source, to: str, activation: str, check: Chec
     measured = "moe-sequence" if to == "lora-pack" else "moe-token"
     scores = read_scores(source.run_dir, measured) if source.fitted else None
     same = scores is not None and source.activation == activation
-    metadata = _metadata(source, to, scores if same else None)
     parts = [
-        f"---\n{yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True)}---",
         _introduction(source, to, activation),
         _use(source, to),
         _checked(check),
         _quality(source, scores, same, to),
         _limits(source, to),
     ]
-    path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
-
-
-def _base_name(source: Source) -> str:
-    """How people know the base; a folder of this machine by its name only."""
-    if source.reference.model == BUILTIN:
-        return "codemoe's built-in base"
-    return source.hub_id or f"a local checkpoint ({source.base_dir.name})"
+    front = _metadata(source, to, scores if same else None)
+    path.write_text(card(front, parts), encoding="utf-8")
 
 
 def _library(to: str) -> str:
@@ -112,29 +102,13 @@ def _labels(source: Source) -> list[str]:
 
 def _metadata(source: Source, to: str, scores: Scores | None) -> dict[str, Any]:
     languages = list(source.expert_of_language)
-    metadata: dict[str, Any] = {
-        "library_name": _library(to),
-        "pipeline_tag": "text-generation",
-        "license": _license(source),
-        "language": ["code"],
-        "tags": ["codemoe", "mixture-of-experts", "code", *languages],
-    }
-    if source.hub_id:
-        metadata = {"base_model": source.hub_id} | metadata
+    front = metadata(
+        source.reference, source.base_dir, languages, _library(to), "mixture-of-experts"
+    )
     if scores is not None:
         name = source.run_dir.name if source.run_dir else "mixture"
-        metadata["model-index"] = [{"name": name, "results": _results(scores)}]
-    return metadata
-
-
-def _license(source: Source) -> str:
-    """The base's, as its own card names it."""
-    try:
-        text = (source.base_dir / "README.md").read_text(encoding="utf-8")
-        front = yaml.safe_load(text.split("---\n")[1])
-        return str(front["license"])
-    except (OSError, IndexError, KeyError, TypeError, ValueError, yaml.YAMLError):
-        return "unknown"
+        front["model-index"] = [{"name": name, "results": _results(scores)}]
+    return front
 
 
 def _results(scores: Scores) -> list[dict[str, Any]]:
@@ -170,8 +144,8 @@ def _introduction(source: Source, to: str, activation: str) -> str:
     return (
         f"# A mixture of experts for {labels}\n\n"
         f"{_KINDS[to]}, exported by codemoe {__version__} from a mixture of "
-        f"{len(source.experts)} LoRA experts on {_base_name(source)}. Experts, in the order of the "
-        f"router: {', '.join(source.experts)}. They act {acts}."
+        f"{len(source.experts)} LoRA experts on {base_name(source.reference)}. Experts, in the "
+        f"order of the router: {', '.join(source.experts)}. They act {acts}."
     )
 
 

@@ -11,6 +11,7 @@ from codemoe.errors import UserError
 from codemoe.models.adapter_moe import LoraFactors
 from codemoe.models.architectures import architecture_of
 from codemoe.models.load import BaseReference, find_mixture, load_adapter, read_mixture, resolve
+from codemoe.models.model_card import hub_id
 from codemoe.models.routers_file import ROUTER_FILE, SequenceRouter, TokenRouters, load_routers
 from codemoe.routing.routers import LinearRouter
 
@@ -59,8 +60,7 @@ class Source:
     @property
     def hub_id(self) -> str | None:
         """The base's name on the hub; None for a folder."""
-        name = resolve(self.reference.model)
-        return None if Path(name).is_dir() else name
+        return hub_id(self.reference)
 
     @property
     def run_dir(self) -> Path | None:
