@@ -90,19 +90,21 @@ def check_fits(model: PreTrainedModel, expert: dict[str, LoraFactors], what: str
             )
 
 
-def check_adapter(folder: Path, reference: BaseReference, config: PreTrainedConfig) -> None:
-    """Raise when an adapter does not belong to a base. Does not read the base's weights."""
+def check_adapter(
+    folder: Path, reference: BaseReference, config: PreTrainedConfig, what: str
+) -> None:
+    """Raise when an adapter does not belong to a base. Loads no weights of the base."""
     expert = load_adapter(folder)
     with torch.device("meta"):
         skeleton = AutoModelForCausalLM.from_config(config)
-    check_fits(skeleton, expert, f"the adapter {folder}")
+    check_fits(skeleton, expert, what)
     # Bases of one architecture have one shape; where both are at hand, their content tells.
     trained_on = adapter_config(folder).get("base_model_name_or_path")
     theirs = content_sha256(trained_on) if isinstance(trained_on, str) else None
     ours = reference.sha256 or content_sha256(reference.model)
     if theirs is not None and ours is not None and theirs != ours:
         raise UserError(
-            f"the adapter {folder} was trained on {trained_on}, whose files hash to {theirs[:12]}; "
+            f"{what} was trained on {trained_on}, whose files hash to {theirs[:12]}; "
             f"the base here is {reference.model}, {ours[:12]}",
             "train the adapter on the base here",
         )

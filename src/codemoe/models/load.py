@@ -19,7 +19,7 @@ from transformers import (
 from codemoe.artifacts import is_finished, read_manifest
 from codemoe.errors import UserError
 from codemoe.models.adapter_moe import MixtureLayers, attach
-from codemoe.models.adapters import adapter_config, check_fits, load_adapter
+from codemoe.models.adapters import adapter_config, check_adapter, check_fits, load_adapter
 from codemoe.models.reference import (
     REFERENCE,
     BaseReference,
@@ -107,6 +107,13 @@ def load_base(reference: BaseReference) -> CodeModel:
     name = resolve(reference.model)
     check_content(reference)
     tokenizer = load_tokenizer(reference)
+    rows = read_config(reference).get_text_config().vocab_size
+    if len(tokenizer) > rows:
+        raise UserError(
+            f"the tokenizer of {name} has {len(tokenizer)} tokens but the model has {rows} rows of "
+            "embeddings",
+            "use the tokenizer that belongs to this checkpoint",
+        )
     cuda = torch.cuda.is_available()
     options: dict[str, Any] = {"dtype": torch.bfloat16 if cuda else torch.float32}
     if reference.quantization == "4bit":
@@ -120,13 +127,6 @@ def load_base(reference: BaseReference) -> CodeModel:
         )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise _explain(error, name, "model") from None
-    rows: int = model.get_input_embeddings().weight.shape[0]  # type: ignore[index, assignment]
-    if len(tokenizer) > rows:
-        raise UserError(
-            f"the tokenizer of {name} has {len(tokenizer)} tokens but the model has {rows} rows of "
-            "embeddings",
-            "use the tokenizer that belongs to this checkpoint",
-        )
     return CodeModel(model.eval(), tokenizer)
 
 
@@ -166,6 +166,20 @@ def attach_experts(
     return replace(base, mixture=mixture)
 
 
+def load_experts(
+    reference: BaseReference,
+    adapters: dict[str, Path],
+    activation: str,
+    expert_of_language: dict[str, str] | None = None,
+) -> CodeModel:
+    """A base with experts, without routers; what does not belong together is refused before any
+    weight of the base is read."""
+    config = read_config(reference)
+    for name, folder in adapters.items():
+        check_adapter(folder, reference, config, f"expert {name!r} ({folder})")
+    return attach_experts(load_base(reference), adapters, activation, expert_of_language)
+
+
 def read_config(reference: BaseReference) -> PreTrainedConfig:
     """The config of a base, without its weights."""
     name = resolve(reference.model)
@@ -198,18 +212,16 @@ def read_mixture(moe_dir: Path) -> tuple[BaseReference, dict[str, Any]]:
 def load_mixture(moe_dir: Path, router_file: Path | None = None) -> CodeModel:
     """A `moe/` directory with the routers of `router_file` (its own when None)."""
     reference, description = read_mixture(moe_dir)
-    model = attach_experts(
-        load_base(reference),
-        {entry["name"]: moe_dir / entry["path"] for entry in description["experts"]},
-        description["activation"],
-        description["expert_of_language"],
-    )
-    assert model.mixture is not None
+    adapters = {entry["name"]: moe_dir / entry["path"] for entry in description["experts"]}
     sequence, token_routers = load_routers(
         router_file or moe_dir / ROUTER_FILE,
-        len(model.mixture.experts),
-        model.model.config.num_hidden_layers,
+        len(adapters),
+        read_config(reference).num_hidden_layers,
     )
+    model = load_experts(
+        reference, adapters, description["activation"], description["expert_of_language"]
+    )
+    assert model.mixture is not None
     device = model.model.device
     for router in (*token_routers, None if sequence is None else sequence.router):
         if router is not None:
@@ -271,4 +283,4 @@ def _load_single_adapter(path: Path) -> CodeModel:
                 "write the checkpoint's folder or hub id there",
             )
         reference = BaseReference(name)
-    return attach_experts(load_base(reference), {path.name: path}, "all")
+    return load_experts(reference, {path.name: path}, "all")

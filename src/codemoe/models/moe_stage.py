@@ -34,7 +34,7 @@ def _assemble(recipe: Recipe, out: Path) -> None:
     """Copy the adapters in PEFT form; write `moe.json` and token gates yet to be fitted."""
     import torch
 
-    from codemoe.models.load import MOE_FILE, attach_experts, load_base
+    from codemoe.models.load import MOE_FILE, load_experts
     from codemoe.models.model_card import read_training, write_card
     from codemoe.models.reference import REFERENCE, read_reference
     from codemoe.models.routers_file import ROUTER_FILE, save_routers
@@ -72,8 +72,8 @@ def _assemble(recipe: Recipe, out: Path) -> None:
     }
     (out / MOE_FILE).write_text(json.dumps(description, indent=2) + "\n")
     # Loading proves that every expert fits the base before this artifact is called finished.
-    model = attach_experts(
-        load_base(reference),
+    model = load_experts(
+        reference,
         {entry["name"]: out / entry["path"] for entry in entries},
         recipe.moe.activation,
     )

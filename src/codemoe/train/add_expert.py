@@ -130,7 +130,7 @@ def _plan(
     rows = choose_rows([labelled, *rows_of_run(moe_dir)], RouterConfig().samples_per_expert)
     check_rows(rows, new, description["expert_of_language"])
     config = read_config(reference)
-    check_adapter(adapter, reference, config)
+    check_adapter(adapter, reference, config, f"the adapter {adapter}")
     sequence, token_routers = load_routers(router_file, len(adapters), config.num_hidden_layers)
     if sequence is None:
         raise UserError(
@@ -177,7 +177,7 @@ def _from_anywhere(reference: BaseReference) -> BaseReference:
 
 def _write(plan: _Plan, folder: Path) -> None:
     """moe.json, the adapters, the router with one more row, and how it routes."""
-    from codemoe.models.load import MOE_FILE, attach_experts, load_base
+    from codemoe.models.load import MOE_FILE, load_experts
     from codemoe.models.model_card import read_training, write_card
 
     for expert, source in plan.adapters.items():
@@ -204,7 +204,7 @@ def _write(plan: _Plan, folder: Path) -> None:
         licenses=read_training(list(plan.adapters.values())).licenses,
     )
     # Attaching proves that all experts fit the base before this artifact is called finished.
-    model = attach_experts(load_base(plan.reference), plan.adapters, description["activation"])
+    model = load_experts(plan.reference, plan.adapters, description["activation"])
     metrics = {"experts": list(plan.adapters), "added": name, "languages": plan.languages}
     metrics |= _extend_router(model, plan, folder)
     (folder / METRICS).write_text(json.dumps(metrics, indent=2) + "\n")
