@@ -14,15 +14,17 @@ MLP experts) there is one copy: the base's own pass.
 """
 
 # B batch, T columns of the prompt, C of them up to `cut` (M = T - C from there on), E experts,
-# P = C + E M columns with all copies, H heads, D model, V vocabulary
+# S = E M columns of copies, P = C + S in all, Q rows of a mask, H heads, D model, V vocabulary
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 from transformers.cache_utils import DynamicLayer
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from codemoe.models.adapter_moe import MixtureLayers, one_hot_gates
 from codemoe.models.architectures import architecture_of, layers_of
@@ -55,7 +57,9 @@ def read_and_route(
     index_P = torch.cat([index_P[: batch.cut], index_P[batch.cut :].repeat(num_copies)])
     copy_P = torch.arange(columns, device=index_P.device) - batch.cut
     copy_P = copy_P.div(batch.width - batch.cut, rounding_mode="floor").clamp_min(-1)
-    mask_B1PP = _mask(batch, index_P, copy_P, decoder.model.dtype)
+    mask_B1QP = _mask(batch, index_P, copy_P, decoder.model.dtype)
+    if _splits_attention(decoder):
+        mask_B1QP = mask_B1QP[:, :, batch.cut :]
     # In copy e, expert e acts from the marker on.
     own_SE = nn.functional.one_hot(copy_P[batch.cut :], num_copies)
     gates_BSE = own_SE * batch.marked_BT[:, index_P[batch.cut :], None]
@@ -63,10 +67,11 @@ def read_and_route(
         _decide(experts, sequence, batch, num_copies) as decided,
         _drop_copies(experts, sequence.layer, decoder, columns, decided),
         experts.use(gates_BSE, start=batch.cut),
+        _split_attention(decoder),
     ):
         out = decoder.model(
             input_ids=batch.input_ids_BT[:, index_P],
-            attention_mask=mask_B1PP,
+            attention_mask=mask_B1QP,
             position_ids=decoder.positions_BT[:, index_P],
             past_key_values=decoder.cache,
             use_cache=True,
@@ -134,7 +139,6 @@ def _drop_copies(
     columns again, as some models insist on the length that they were given."""
     batch, width = decoder.batch, decoder.batch.width
     layers = layers_of(experts.model)
-    unpadded = bool(batch.mask_BT.all())
 
     def chosen_P(values_BPD: torch.Tensor) -> torch.Tensor:
         """(B, P, ..) -> (B, T, ..): the instruction and each row's own copy."""
@@ -156,12 +160,12 @@ def _drop_copies(
         experts.change(_chosen_gates(experts, batch, decided[0]), start=batch.cut)
         return _on_states(chosen_P, output)
 
+    split = _splits_attention(decoder)
+
     def shorten(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> Any:
         # The first copy stands where the chosen one now does: its mask and positions are those.
-        kwargs = {name: _first_columns(value, columns, width) for name, value in kwargs.items()}
-        if unpadded and kwargs.get("attention_mask") is not None and _skips_causal_masks(decoder):
-            kwargs["attention_mask"] = None
-        return tuple(_first_columns(value, columns, width) for value in args), kwargs
+        first = partial(_first_columns, columns=columns, width=width, causal=split)
+        return tuple(map(first, args)), {name: first(value) for name, value in kwargs.items()}
 
     def pad(module: nn.Module, args: Any, output: Any) -> Any:
         missing = columns - width
@@ -178,9 +182,66 @@ def _drop_copies(
         yield
 
 
-def _skips_causal_masks(decoder: Decoder) -> bool:
-    """Whether attention without a mask is causal, and quicker for it: `prefill` runs so."""
-    return decoder.model.config._attn_implementation == "sdpa"
+def _splits_attention(decoder: Decoder) -> bool:
+    """Whether the instruction's attention can stay the plain causal one, which takes half as long
+    as one with a mask: no pads, and PyTorch's kernel called through the library's interface."""
+    return (
+        decoder.model.config._attn_implementation in ("sdpa", _SPLIT)
+        and decoder.model._can_set_attn_implementation()
+        and bool(decoder.batch.mask_BT.all())
+    )
+
+
+_SPLIT = "sdpa-instruction-and-copies"
+
+
+@contextmanager
+def _split_attention(decoder: Decoder) -> Iterator[None]:
+    """Attend in two parts, where that can be done: see `_attend`."""
+    if not _splits_attention(decoder):
+        yield
+        return
+    from transformers import AttentionInterface
+
+    AttentionInterface.register(_SPLIT, _attend)
+    config = decoder.model.config
+    before, config._attn_implementation = config._attn_implementation, _SPLIT
+    try:
+        yield
+    finally:
+        config._attn_implementation = before
+
+
+def _attend(
+    module: nn.Module,
+    query_BHPD: torch.Tensor,
+    key_BHPD: torch.Tensor,
+    value_BHPD: torch.Tensor,
+    mask_B1SP: torch.Tensor | None,
+    **options: Any,
+) -> tuple[torch.Tensor, None]:
+    """A mask of S rows is for the last S columns; those before attend causally, among themselves.
+
+    Returns (B, P, H, D).
+    """
+    if mask_B1SP is None:
+        out: tuple[torch.Tensor, None] = sdpa_attention_forward(
+            module, query_BHPD, key_BHPD, value_BHPD, None, **options
+        )
+        return out
+    cut = query_BHPD.shape[2] - mask_B1SP.shape[2]
+    first, _ = sdpa_attention_forward(
+        module,
+        query_BHPD[:, :, :cut],
+        key_BHPD[:, :, :cut],
+        value_BHPD[:, :, :cut],
+        None,
+        **options,
+    )
+    copies, _ = sdpa_attention_forward(
+        module, query_BHPD[:, :, cut:], key_BHPD, value_BHPD, mask_B1SP, **options
+    )
+    return torch.cat([first, copies], 1), None
 
 
 def _on_states(change: Callable[[torch.Tensor], torch.Tensor], output: Any) -> Any:
@@ -190,15 +251,16 @@ def _on_states(change: Callable[[torch.Tensor], torch.Tensor], output: Any) -> A
     return change(output)
 
 
-def _first_columns(value: Any, columns: int, width: int) -> Any:
-    """What a layer is told of `columns` columns, for the first `width` of them."""
+def _first_columns(value: Any, columns: int, width: int, causal: bool) -> Any:
+    """What a layer is told of `columns` columns, for the first `width` of them; with `causal`,
+    plain causal attention (no mask)."""
     if isinstance(value, tuple | list):
-        return type(value)(_first_columns(one, columns, width) for one in value)
+        return type(value)(_first_columns(one, columns, width, causal) for one in value)
     if not isinstance(value, torch.Tensor):
         return value
-    if value.dim() == 4:  # a mask
-        return value[..., :width, :width] if value.shape[-2:] == (columns, columns) else value
+    if value.dim() == 4 and value.shape[-1] == columns:
+        return None if causal else value[..., :width, :width]
     axis = 0 if value.dim() == 1 else 1
-    if value.dim() == 0 or value.shape[axis] != columns:
+    if value.dim() not in (1, 2, 3) or value.shape[axis] != columns:
         return value
     return value.narrow(axis, 0, width)
