@@ -1,7 +1,8 @@
 """The adapter MoE against the bare base, and against PEFT's mixed-adapter batch and X-LoRA.
 
-Tokens per second of prefill and decode, time to the first token, memory. All share the weights of
-one random model and its LoRA experts, must agree before any is timed, and run in turn.
+Tokens per second of prefill and decode, memory (`first_token.py` has the time to the first token).
+All share the weights of one random model and its LoRA experts, must agree before any is timed, and
+run in turn.
     python benchmarks/adapter_moe.py [--settings 1x512 16x128] [--device cuda ...]
 """
 
@@ -30,10 +31,8 @@ from transformers import MistralConfig, MistralForCausalLM
 from codemoe.data.prompt import EncodedPrompt, encode_prompt
 from codemoe.models.adapter_moe import one_hot_gates
 from codemoe.models.decoding import Batch, Decoder, left_pad
-from codemoe.models.generate import Route, generate_batch
 from codemoe.models.load import CodeModel, attach_experts, load_tokenizer
 from codemoe.models.reference import BaseReference
-from codemoe.models.routers_file import SequenceRouter
 from codemoe.recipe import BUILTIN, LoraConfig
 from codemoe.routing.routers import LinearRouter
 from codemoe.train.sft import lora_config
@@ -151,18 +150,19 @@ def x_lora(base: CodeModel, adapters: Sequence[Path]) -> Any:
     return model
 
 
-def with_routers(mixture: CodeModel) -> CodeModel:
+def random_router(mixture: CodeModel, width: int) -> LinearRouter:
     assert mixture.mixture is not None
-    config, num_experts = mixture.model.config, len(mixture.mixture.experts)
-    place = mixture.model.device
+    weight_ED = torch.randn(len(mixture.mixture.experts), width)
+    return LinearRouter(weight_ED, torch.zeros(len(weight_ED))).to(mixture.model.device)
 
-    def router(width: int) -> LinearRouter:
-        return LinearRouter(torch.randn(num_experts, width), torch.zeros(num_experts)).to(place)
 
-    sequence = SequenceRouter(config.num_hidden_layers // 2, router(2 * config.hidden_size))
-    gates = tuple(router(config.hidden_size) for _ in range(config.num_hidden_layers))
-    routed = replace(mixture.mixture, sequence_router=sequence, token_routers=gates)
-    return replace(mixture, mixture=routed)
+def with_gates(mixture: CodeModel) -> CodeModel:
+    assert mixture.mixture is not None
+    config = mixture.model.config
+    gates = tuple(
+        random_router(mixture, config.hidden_size) for _ in range(config.num_hidden_layers)
+    )
+    return replace(mixture, mixture=replace(mixture.mixture, token_routers=gates))
 
 
 def random_prompts(base: CodeModel, setting: Setting) -> list[EncodedPrompt]:
@@ -248,21 +248,6 @@ def speed_rows(setting: Setting, seconds: dict[str, list[Seconds]]) -> list[str]
     return lines
 
 
-def first_token(model: CodeModel, prompts: Sequence[EncodedPrompt], route: Route) -> float:
-    wait_for(model.model.device.type)
-    started = time.perf_counter()
-    generate_batch(model, prompts, route, max_new_tokens=1)
-    return time.perf_counter() - started
-
-
-def first_token_row(setting: Setting, seconds: dict[str, list[float]]) -> str:
-    base, own = seconds["base"], seconds["codemoe"]
-    return (
-        f"| {setting} | {1e3 * median(base):.1f} | {1e3 * median(own):.1f} "
-        f"| {median_and_range(ratios(own, base))} |"
-    )
-
-
 def weights_mib(model: nn.Module) -> float:
     tensors = [*model.parameters(), *model.buffers()]
     return sum(t.nbytes for t in tensors) / MIB
@@ -324,15 +309,6 @@ def document(
         "|---|---|---|---|---|---|",
         *tables["speed"],
         "",
-        "## Time to the first token",
-        "",
-        "`generate_batch` with the sequence router (the base reads the instruction, the router "
-        "chooses, the expert acts from the marker on) against the same function on the bare base.",
-        "",
-        "| prompts | base ms | route, then activate ms | times the base |",
-        "|---|---|---|---|",
-        *tables["first"],
-        "",
         "## Memory",
         "",
         "Peak: the weights and the most that tensors hold beside them while the prompts are read "
@@ -344,6 +320,17 @@ def document(
     ]
 
 
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--experts", type=int, default=4)
+    parser.add_argument("--rank", type=int, default=16)
+    parser.add_argument("--hidden", type=int, default=1024)
+    parser.add_argument("--intermediate", type=int, default=3584)
+    parser.add_argument("--layers", type=int, default=8)
+    parser.add_argument("--vocabulary", type=int, default=32000)
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+
+
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -351,29 +338,22 @@ def main(arguments: Sequence[str]) -> None:
     defaults = [Setting(1, 512), Setting(16, 128)]
     parser.add_argument("--settings", type=Setting.parse, nargs="+", default=defaults)
     parser.add_argument("--steps", type=int, default=16)
-    parser.add_argument("--experts", type=int, default=4)
-    parser.add_argument("--rank", type=int, default=16)
-    parser.add_argument("--hidden", type=int, default=1024)
-    parser.add_argument("--intermediate", type=int, default=3584)
-    parser.add_argument("--layers", type=int, default=8)
-    parser.add_argument("--vocabulary", type=int, default=32000)
+    add_model_arguments(parser)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--warmup", type=int, default=1)
-    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--out", type=Path, default=RESULTS / "adapter_moe.md")
     options = parser.parse_args(arguments)
     transformers.logging.set_verbosity_error()
 
     base = bare_base(options)
-    tables: dict[str, list[str]] = {"speed": [], "first": [], "memory": []}
+    tables: dict[str, list[str]] = {"speed": [], "memory": []}
     with tempfile.TemporaryDirectory() as folder:
         # Not numbers: saving adapter "0", PEFT would drop layer 1 for belonging to adapter "1".
         names = [f"expert-{i}" for i in range(options.experts)]
         in_peft = peft_experts(base, names, options.rank, Path(folder))
         adapters = {name: Path(folder, name) for name in names}
         same = replace(base, model=on_the_same_weights(base.model))
-        mixture = with_routers(attach_experts(same, adapters, "completion"))
+        mixture = with_gates(attach_experts(same, adapters, "completion"))
         in_x_lora = x_lora(base, list(adapters.values()))
     for setting in options.settings:
         prompts = random_prompts(base, setting)
@@ -387,13 +367,6 @@ def main(arguments: Sequence[str]) -> None:
             for c, model in zip(found, (base.model, mixture.model), strict=False)
         }
         tables["memory"] += memory_rows(setting, sizes)
-        first = {
-            "base": partial(first_token, base, prompts, Route("none")),
-            "codemoe": partial(first_token, mixture, prompts, Route("sequence")),
-        }
-        tables["first"].append(
-            first_token_row(setting, in_turn(first, options.repeats, options.warmup))
-        )
     publish(document(options, arguments, base, tables), options.out)
 
 

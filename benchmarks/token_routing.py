@@ -27,8 +27,7 @@ from codemoe.models.load import CodeModel, load_mixture
 from codemoe.models.routers_file import ROUTER_FILE
 from codemoe.recipe import Recipe
 from codemoe.recipe_file import load_recipe
-from codemoe.router_config import GateTraining
-from codemoe.routing.routers import LinearRouter, build_router
+from codemoe.router_config import GateTraining, RouterKind
 from codemoe.train.gate_starts import start_gates
 from codemoe.train.gate_training import train_gates
 from codemoe.train.router_stage import labelled_rows
@@ -40,6 +39,9 @@ RESULTS = Path(__file__).parent / "results" / "token_routing.md"
 class Variant:
     name: str
     num_experts_per_tok: int = 1
+    kind: RouterKind = "top-k"
+    from_layer: int = 0
+    shared: bool = False
     training: GateTraining | None = None  # None: fitted only
     activation: str | None = None  # the mixture's own when None
 
@@ -50,10 +52,17 @@ VARIANTS = (
     Variant("language-model loss", training=GateTraining(label_loss=0)),
     Variant("both losses", training=GateTraining()),
     Variant("both, no cooling", training=GateTraining(start_temperature=0.3)),
+    Variant("both losses, from layer 1 on", training=GateTraining(), from_layer=1),
+    Variant("both losses, from layer 2 on", training=GateTraining(), from_layer=2),
+    Variant("both losses, one gate for all layers", training=GateTraining(), shared=True),
+    Variant("both losses, switch", kind="switch", training=GateTraining()),
+    Variant("both losses, softmax", kind="softmax", training=GateTraining()),
+    Variant("both losses, noisy top-2", 2, "noisy-top-k", training=GateTraining()),
+    Variant("both losses, sigmoid top-2", 2, "sigmoid", training=GateTraining(bias_rate=1e-3)),
     Variant("fitted, top-2", 2),
-    Variant("both losses, top-2", 2, GateTraining()),
+    Variant("both losses, top-2", 2, training=GateTraining()),
     Variant("fitted, all experts weighted", 4),
-    Variant("both losses, all experts weighted", 4, GateTraining()),
+    Variant("both losses, all experts weighted", 4, training=GateTraining()),
     Variant("both losses, experts on all tokens", training=GateTraining(), activation="all"),
 )
 
@@ -79,17 +88,18 @@ def measure(
     variant: Variant,
     recipe: Recipe,
     model: CodeModel,
-    fitted: Sequence[LinearRouter],
     training: tuple[list[Row], list[int]],
     rows: Sequence[Row],
     steps: int,
 ) -> Result:
     assert model.mixture is not None
     activation = variant.activation or model.mixture.activation
-    gates = tuple(
-        build_router("top-k", gate.weight.detach().clone(), top_k=variant.num_experts_per_tok)
-        for gate in fitted
-    )
+    options = {
+        name: getattr(variant, name)
+        for name in ("num_experts_per_tok", "kind", "from_layer", "shared")
+    }
+    router = recipe.router.model_copy(update=options)
+    gates, _ = start_gates(model, *training, recipe.model_copy(update={"router": router}))
     mixture = replace(model.mixture, token_routers=gates, activation=activation)
     model = replace(model, mixture=mixture)
     started = time.perf_counter()
@@ -113,7 +123,7 @@ def measure(
         scores += [one.codebleu for one in found.per_sample]
         index = mixture.experts.index(recipe.expert_of_language()[language])
         right += [
-            sum(shares[index] for shares in answer.load_LE) / len(answer.load_LE)
+            sum(shares[index] for shares in answer.load_LE) / sum(g is not None for g in gates)
             for answer in answers
             if answer.load_LE
         ]
@@ -183,6 +193,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=25, help="validation rows a language")
     parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("--only", nargs="*", help="names of variants")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     recipe = load_recipe(options.recipe, [f"runs_dir={options.run.parent}"])
     model = load_mixture(options.run / "moe", options.run / "router" / ROUTER_FILE)
@@ -193,16 +204,14 @@ def main() -> None:
     training = labelled_rows(
         read_split(options.run / "data", "train"), recipe, recipe.router.samples_per_expert
     )
-    fitted, _ = start_gates(model, *training, recipe)
     results = []
     for variant in VARIANTS:
         if options.only and variant.name not in options.only:
             continue
-        results.append(measure(variant, recipe, model, fitted, training, rows, options.steps))
+        results.append(measure(variant, recipe, model, training, rows, options.steps))
         text = table(results, alone, options.rows, options.steps)
         print(text.splitlines()[-1], flush=True)
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(text)
+        options.out.write_text(text)
 
 
 if __name__ == "__main__":
