@@ -91,8 +91,8 @@ def main(arguments: Sequence[str]) -> None:
         "# Time to the first token",
         "",
         f"A random model of Mistral's shape: {parameters:.0f}M parameters, {options.layers} "
-        f"layers, {options.dtype}; {options.experts} LoRA experts of rank {options.rank} on its MLPs. "
-        "Prompts are given as rows x tokens, the last "
+        f"layers, {options.dtype}; {options.experts} LoRA experts of rank {options.rank} on its "
+        "MLPs. Prompts are given as rows x tokens, the last "
         f"{marker} of them the marker. Up to the router's layer the marker is read once for each "
         "expert; at layer 0, where no expert has acted yet, once. Medians of "
         f"{options.repeats} runs in turn; ratios are of runs in one turn (median, and range).",
