@@ -95,6 +95,23 @@ def test_gates_mean_the_plain_sum(name: str, kind: str) -> None:
     assert torch.equal(stacked(x_BTD), base(x_BTD))  # and without gates it is the base
 
 
+@pytest.mark.parametrize("experts", [(0, 2, 1), (1, 1, 2)])
+@pytest.mark.parametrize("start", [0, 3])
+def test_long_rows_run_their_own_ranks_alone(experts: tuple[int, ...], start: int) -> None:
+    base, factors = _base("Linear"), _factors()
+    stacked, layers = _stacked(base, factors)
+    x_BTD = torch.randn(3, 20, D, generator=torch.Generator().manual_seed(5))
+    gates_B1E = one_hot_gates(torch.tensor(experts), len(factors))
+    own = {row for expert in experts for row in range(*stacked.rows[expert].indices(99))}
+    idle = [row for row in range(len(stacked.a_RD)) if row not in own]
+    stacked.a_RD[idle] = float("nan")  # not even read
+    with torch.inference_mode(), layers.use(gates_B1E, start):
+        found = stacked(x_BTD)
+    gates_BTE = gates_B1E.expand(-1, 20, -1).clone()
+    gates_BTE[:, :start] = 0
+    assert torch.allclose(found, _plain(base, factors, x_BTD, gates_BTE), atol=1e-5)
+
+
 @pytest.mark.parametrize("with_gradients", [False, True])
 @pytest.mark.parametrize("name", ["weights of every row", "one expert a row", "one expert"])
 def test_the_base_alone_reads_the_columns_before_start(name: str, with_gradients: bool) -> None:

@@ -42,10 +42,10 @@ Ranks = tuple[int, ...]  # of the experts in one projection
 
 @dataclass(frozen=True)
 class Acting:
-    """What acts in one forward: a single expert on every token, or every rank by its gate."""
+    """What acts in one forward: one expert a row on all its tokens, or every rank by its gate."""
 
-    expert: int | None
-    gates_BTR: Mapping[Ranks, torch.Tensor]  # empty for a single expert
+    experts: Sequence[int] | None  # of the rows
+    gates_BTR: Mapping[Ranks, torch.Tensor]  # empty where one expert acts on all rows
     start: int  # the base alone reads the columns before; T counts from here
 
 
@@ -66,21 +66,25 @@ class Gates:
         if gates_BTE is None:
             self.current = None
             return
-        expert = _single_expert(gates_BTE)
-        layouts = self.layouts if expert is None else ()
+        experts = _experts_of_rows(gates_BTE)
+        layouts = () if experts is not None and len(set(experts)) == 1 else self.layouts
         gates_BTE = gates_BTE.to(self.dtype)
         gates = {ranks: _of_ranks(gates_BTE, ranks) for ranks in layouts}
-        self.current = Acting(expert, gates, start)
+        self.current = Acting(experts, gates, start)
 
 
-def _single_expert(gates_BTE: torch.Tensor) -> int | None:
-    """The expert that acts on every token with weight 1, if one does. Waits for a GPU."""
+def _experts_of_rows(gates_BTE: torch.Tensor) -> list[int] | None:
+    """The expert that acts on all tokens of each row with weight 1, if that is how it is.
+
+    Waits for a GPU.
+    """
     if gates_BTE.requires_grad:
         return None  # the gates of experts that do not act have gradients too
-    first_E = gates_BTE[0, 0].tolist()
-    one_hot = first_E.count(1) == 1 and first_E.count(0) == len(first_E) - 1
-    if one_hot and torch.equal(gates_BTE, gates_BTE[:1, :1].expand_as(gates_BTE)):
-        return first_E.index(1)
+    first_BE, experts_B = gates_BTE[:, 0], gates_BTE[:, 0].argmax(-1)
+    one_hot_BE = nn.functional.one_hot(experts_B, first_BE.shape[-1]).to(first_BE)
+    if torch.equal(gates_BTE, one_hot_BE[:, None].expand_as(gates_BTE)):
+        experts: list[int] = experts_B.tolist()
+        return experts
     return None
 
 
@@ -88,6 +92,11 @@ def _of_ranks(gates_BTE: torch.Tensor, ranks: Ranks) -> torch.Tensor:
     """(B, T, R): each expert's gate, as often as it has ranks."""
     gates = gates_BTE.split(1, dim=-1)
     return torch.cat([g.expand(-1, -1, r) for g, r in zip(gates, ranks, strict=True)], dim=-1)
+
+
+# On a CPU, rows of this many tokens are quicker one after another, each with its own expert's
+# ranks, than together with all ranks and zeros for gates.
+_MIN_COLUMNS = 8
 
 
 class StackedLora(nn.Module):
@@ -113,17 +122,36 @@ class StackedLora(nn.Module):
         acting = self._gates.current
         if acting is None:
             return y_BTO
-        rows = slice(None) if acting.expert is None else self.rows[acting.expert]
         x_BTD = x_BTD[:, acting.start :]
+        experts = acting.experts
+        if experts is not None and len(set(experts)) == 1:
+            return self._add(y_BTO, x_BTD, acting.start, self.rows[experts[0]])
+        in_place = not torch.is_grad_enabled() and y_BTO.device.type == "cpu"
+        if experts is not None and in_place and x_BTD.shape[1] >= _MIN_COLUMNS:
+            for row, expert in enumerate(experts):
+                one = slice(row, row + 1)
+                self._add(y_BTO[one], x_BTD[one], acting.start, self.rows[expert])
+            return y_BTO
+        return self._add(y_BTO, x_BTD, acting.start, slice(None), acting.gates_BTR[self.ranks])
+
+    def _add(
+        self,
+        y_BTO: torch.Tensor,
+        x_BTD: torch.Tensor,
+        start: int,
+        rows: slice,
+        gates_BTR: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Add these ranks' update of x to y from column `start` on; in place without gradients."""
         mixed_BTR = nn.functional.linear(x_BTD.to(self.a_RD.dtype), self.a_RD[rows])
-        if acting.expert is None:
-            mixed_BTR = mixed_BTR * acting.gates_BTR[self.ranks]
+        if gates_BTR is not None:
+            mixed_BTR = mixed_BTR * gates_BTR
         mixed_BTR, b_RO = mixed_BTR.to(y_BTO.dtype), self.b_RO[rows].to(y_BTO.dtype)
         if torch.is_grad_enabled():
-            return y_BTO + nn.functional.pad(mixed_BTR @ b_RO, (0, 0, acting.start, 0))
-        # In place: at thousands of tokens, memory for another y costs more than the product.
-        if acting.start:
-            y_BTO[:, acting.start :] += mixed_BTR @ b_RO
+            return y_BTO + nn.functional.pad(mixed_BTR @ b_RO, (0, 0, start, 0))
+        # At thousands of tokens, memory for another y costs more than the product.
+        if start:
+            y_BTO[:, start:] += mixed_BTR @ b_RO
         else:
             y_BTO.view(-1, y_BTO.shape[-1]).addmm_(mixed_BTR.flatten(0, -2), b_RO)
         return y_BTO
