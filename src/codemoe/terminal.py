@@ -73,7 +73,7 @@ def show_result(recipe: Recipe) -> None:
     console.print(f"report: {recipe.report_dir / 'index.html'}", soft_wrap=True)
     console.print(
         f"try:    codemoe generate {shlex.quote(str(recipe.run_dir))} "
-        '"Sum of the even numbers" --trace',
+        '"Sum of the even numbers in Java" --trace',
         soft_wrap=True,
     )
 
@@ -85,6 +85,9 @@ def show_trace(result: dict[str, Any]) -> None:
     if routing is None:
         console.print("no routing: this model is dense")
         return
+    if "load_by_layer" in routing:
+        _show_load(console, routing["load_by_layer"])
+        return
     table = Table(title="routing")
     table.add_column("expert")
     table.add_column("probability", justify="right")
@@ -95,6 +98,20 @@ def show_trace(result: dict[str, Any]) -> None:
     console.print(
         f"chosen by {routing['by']}; {result['tokens']} tokens; {result['finish_reason']}"
     )
+    for other in routing.get("hand_overs", ()):
+        console.print(f"from token {other['token']} on: {other['expert']}")
+
+
+def _show_load(console: Console, load: list[dict[str, float]]) -> None:
+    """The share of the answer's tokens that each layer sent to each expert."""
+    table = Table(title="routing by token")
+    table.add_column("layer", justify="right")
+    for name in load[0]:
+        table.add_column(name, justify="right")
+    for layer, shares in enumerate(load):
+        silent = not any(shares.values())
+        table.add_row(str(layer), *("base" if silent else f"{v:.2f}" for v in shares.values()))
+    console.print(table)
 
 
 def show_compared(result: dict[str, Any]) -> None:

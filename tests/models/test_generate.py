@@ -17,6 +17,7 @@ from codemoe.models.generate import (
 from codemoe.models.load import CodeModel, attach_experts, load_base
 from codemoe.models.reference import BaseReference
 from codemoe.models.routers_file import SequenceRouter
+from codemoe.models.routes import HandOver
 from codemoe.models.sampling import Sampling, choose
 from codemoe.routing.routers import LinearRouter
 from tests.models.tiny import random_adapter, save_checkpoint, tiny_model
@@ -174,7 +175,8 @@ def test_every_expert_answers_after_one_reading_of_the_prompt(moe: CodeModel) ->
 
     hook = moe.model.base_model.register_forward_pre_hook(note, with_kwargs=True)
     try:
-        answers = generate_with_each_expert(moe, prompt, max_new_tokens=10)
+        answers, routed = generate_with_each_expert(moe, prompt, max_new_tokens=10)
+        assert routed is not None
     finally:
         hook.remove()
     for name, answer in zip("ab", answers, strict=True):
@@ -193,8 +195,8 @@ def test_a_fence_hands_the_text_to_its_languages_expert(
 ) -> None:
     """From the first token after the fence on the other expert acts, and only in that row."""
     monkeypatch.setattr(
-        "codemoe.models.generate.opened_by_tokens",
-        lambda tokenizer, ids: "java" if len(ids) == 4 and ids[:2] == first else None,
+        "codemoe.models.generate.Fences.read",
+        lambda self, ids: "b" if len(ids) == 4 and ids[:2] == first else None,
     )
     prompts = [_prompts(moe)[0], _prompts(moe)[2]]
     route = Route("named", ("a", "a"))
@@ -206,6 +208,7 @@ def test_a_fence_hands_the_text_to_its_languages_expert(
     switched = generate_batch(moe, prompts, follow, max_new_tokens=10)
     assert switched[1] == plain[1]
     assert switched[0].token_ids[:4] == plain[0].token_ids[:4]
+    assert switched[0].hand_overs == (HandOver(4, "b"),)
     ids = [*prompts[0].input_ids, *switched[0].token_ids]
     gates_BTE = torch.zeros(1, len(ids), 2)
     handed = len(prompts[0].input_ids) + 3  # the fence's last token is read by the next expert
@@ -253,9 +256,21 @@ def test_bad_requests_are_user_errors(moe: CodeModel) -> None:
         Sampling(top_p=0)
 
 
+def test_a_tokenizer_that_swallows_the_marker(moe: CodeModel) -> None:
+    prompt = _prompts(moe)[0]
+    for start, words in ((len(prompt.input_ids), "merges the end-of-instruction"), (0, "no instr")):
+        with pytest.raises(UserError, match=words):
+            generate_batch(
+                moe, [replace(prompt, marker_start=start)], Route("sequence"), max_new_tokens=2
+            )
+    swallowed = replace(prompt, marker_start=len(prompt.input_ids))
+    everywhere = Route("named", ("a",), "all")
+    assert generate_batch(moe, [swallowed], everywhere, max_new_tokens=2)[0].token_ids
+
+
 def test_sampling() -> None:
     logits_BV = torch.log(torch.tensor([[0.5, 0.3, 0.15, 0.05]])).repeat(4000, 1)
-    generator = torch.Generator().manual_seed(0)
+    generator = [torch.Generator().manual_seed(0)] * 4000
     drawn = choose(logits_BV, Sampling(temperature=1.0), generator)
     shares = torch.bincount(drawn, minlength=4) / 4000
     assert shares.tolist() == pytest.approx([0.5, 0.3, 0.15, 0.05], abs=0.03)
@@ -263,4 +278,42 @@ def test_sampling() -> None:
     drawn = choose(logits_BV, Sampling(temperature=1.0, top_p=0.75), generator)
     shares = torch.bincount(drawn, minlength=4) / 4000
     assert shares.tolist() == pytest.approx([0.625, 0.375, 0, 0], abs=0.03)
-    assert choose(logits_BV[:2], Sampling(), generator).tolist() == [0, 0]
+    assert choose(logits_BV[:2], Sampling(), generator[:2]).tolist() == [0, 0]
+
+
+def test_a_sampled_batch_answers_as_one_by_one(moe: CodeModel) -> None:
+    """Row i with seed s is the prompt alone with seed s + i, also when a neighbour is done."""
+    prompts, sampling = _prompts(moe), Sampling(temperature=1.0, top_p=0.9, seed=7)
+    route = Route("sequence")
+    together = generate_batch(moe, prompts, route, max_new_tokens=12, sampling=sampling)
+    for i, prompt in enumerate(prompts):
+        own = replace(sampling, seed=7 + i)
+        alone = generate_batch(moe, [prompt], route, max_new_tokens=12, sampling=own)
+        assert alone[0].token_ids == together[i].token_ids
+    greedy = generate_batch(moe, prompts, route, max_new_tokens=12)
+    assert [a.token_ids for a in greedy] != [a.token_ids for a in together]
+
+
+def test_markers_of_different_lengths_do_not_change_each_others_expert(moe: CodeModel) -> None:
+    """A shorter marker's instruction goes on where a longer marker has begun."""
+    prompts = _prompts(moe)
+    cut = [replace(p, marker_start=p.marker_start - i * 3) for i, p in enumerate(prompts)]
+    for route in (Route("sequence"), Route("named", ("b", "a", "b")), Route("token")):
+        sent: set[int] = set()
+
+        def note(row: int, token: int, sent: set[int] = sent) -> None:
+            sent.add(row)
+
+        together = generate_batch(moe, cut, route, max_new_tokens=8, on_token=note)
+        assert sent == {0, 1, 2}
+        for i, prompt in enumerate(cut):
+            own = replace(route, experts=route.experts[i : i + 1])
+            alone = generate_batch(moe, [prompt], own, max_new_tokens=8)[0]
+            assert alone.token_ids == together[i].token_ids
+            if route.by == "sequence":
+                assert alone.choice is not None
+                assert together[i].choice is not None
+                assert alone.choice.confidence == pytest.approx(
+                    together[i].choice.confidence, abs=1e-5
+                )
+                assert route_prompts(moe, cut)[i].expert == alone.choice.expert

@@ -126,14 +126,14 @@ def test_save_load_save(setting: Setting, tmp_path: Path) -> None:
     generator = torch.Generator().manual_seed(0)
     sequence = LinearRouter(torch.randn(3, 64, generator=generator), torch.ones(3))
     gates = [LinearRouter(torch.randn(3, 32, generator=generator)) for _ in range(2)]
-    save_routers(folder / ROUTER_FILE, SequenceRouter(1, sequence), gates)
+    save_routers(folder / ROUTER_FILE, list(EXPERTS), SequenceRouter(1, sequence), gates)
 
     model = load_model(str(folder))
     mixture = model.mixture
     assert mixture is not None
     assert mixture.experts == tuple(EXPERTS)
     assert (mixture.expert_of_language, mixture.activation) == ({"python": "two"}, "all")
-    save_routers(tmp_path / "again", mixture.sequence_router, mixture.token_routers)
+    save_routers(tmp_path / "again", list(EXPERTS), mixture.sequence_router, mixture.token_routers)
     assert (tmp_path / "again").read_bytes() == (folder / ROUTER_FILE).read_bytes()
 
     for index, path in enumerate(setting.adapters.values()):

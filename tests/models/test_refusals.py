@@ -16,6 +16,8 @@ from codemoe.models.routers_file import ROUTER_FILE, save_routers
 from codemoe.routing.routers import LinearRouter, build_router
 from tests.models.tiny import random_adapter, save_checkpoint, tiny_model
 
+NAMES = ["a", "b"]
+
 
 def _gates(layers: int = 2, experts: int = 2) -> list[LinearRouter]:
     return [LinearRouter(torch.zeros(experts, 32)) for _ in range(layers)]
@@ -34,7 +36,7 @@ def mixture(tmp_path: Path) -> Path:
         "activation": "completion",
     }
     (tmp_path / "moe" / MOE_FILE).write_text(json.dumps(description))
-    save_routers(tmp_path / "moe" / ROUTER_FILE, None, _gates())
+    save_routers(tmp_path / "moe" / ROUTER_FILE, NAMES, None, _gates())
     load_model(str(tmp_path / "moe"))
     (base / "model.safetensors").write_bytes(b"unreadable")
     for name in "ab":  # or their hash would be found to differ, which is another refusal
@@ -77,11 +79,18 @@ def test_experts_of_a_base_with_other_weights(mixture: Path, tmp_path: Path) -> 
 
 
 def test_routers_of_another_mixture(mixture: Path) -> None:
-    save_routers(mixture / ROUTER_FILE, None, _gates(layers=1))
+    save_routers(mixture / ROUTER_FILE, NAMES, None, _gates(layers=1))
     with pytest.raises(UserError, match=r"lacks the token gates of layers \[1\]"):
         load_model(str(mixture))
-    save_routers(mixture / ROUTER_FILE, None, _gates(experts=3))
-    with pytest.raises(UserError, match="routes to 3 experts but the mixture has 2"):
+    save_routers(mixture / ROUTER_FILE, [*NAMES, "c"], None, _gates(experts=3))
+    with pytest.raises(UserError, match="routes to a, b, c but the mixture has a, b"):
+        load_model(str(mixture))
+
+
+def test_routers_of_another_width(mixture: Path) -> None:
+    wide = [LinearRouter(torch.zeros(2, 64)) for _ in range(2)]
+    save_routers(mixture / ROUTER_FILE, NAMES, None, wide)
+    with pytest.raises(UserError, match=r"is \(2, 64\) but 2 experts on this base need \(2, 32\)"):
         load_model(str(mixture))
 
 

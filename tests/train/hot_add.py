@@ -88,11 +88,13 @@ def make_setting(folder: Path) -> Setting:
     }
     moe = {
         "moe.json": lambda path: path.write_text(json.dumps(description)),
-        ROUTER_FILE: lambda path: save_routers(path, None, gates),
+        ROUTER_FILE: lambda path: save_routers(path, list(adapters), None, gates),
     }
     _finish(run / "moe", "moe", moe)
     _finish(
-        run / "router", "router", {ROUTER_FILE: lambda path: save_routers(path, sequence, gates)}
+        run / "router",
+        "router",
+        {ROUTER_FILE: lambda path: save_routers(path, list(adapters), sequence, gates)},
     )
     numbers = {"train": range(40), "valid": range(40, 52), "test": range(52, 60)}
     _finish(

@@ -23,6 +23,7 @@ from codemoe.models.routers_file import ROUTER_FILE, load_routers, save_routers
 from codemoe.models.sampling import Sampling
 from codemoe.routing.extend import MAX_OLD_CHANGED
 from codemoe.train.add_expert import add_expert
+from codemoe.train.router_features import KINDS
 from tests.test_docs import keys_under
 from tests.train.hot_add import WORDS, Setting, rows_file, rows_of
 
@@ -58,10 +59,10 @@ def test_the_new_mixture_is_whole_and_lies_beside_the_old(
     assert set(metrics) == keys_under("## A mixture with an expert added later")
     assert metrics["old_changed"] == made["old_changed"]
     assert metrics["new_routed"] == made["new_routed"]
-    assert set(metrics["new_routed_by_kind"]) == {"prompt", "unnamed prompt", "snippet"}
+    assert set(metrics["new_routed_by_kind"]) == set(KINDS)
     assert set(metrics["old_changed_by_language"]) == {"python", "java"}
     # Validation rows first, then training rows: 52 problems of each language, three samples each.
-    assert metrics["samples"] == {"new": 30 * 3, "old": 2 * 52 * 3}
+    assert metrics["samples"] == {"new": 30 * len(KINDS), "old": 2 * 52 * len(KINDS)}
 
 
 def test_old_experts_answer_as_before(setting: Setting, made: dict[str, Any]) -> None:
@@ -122,12 +123,12 @@ def test_a_huge_offset_does_change_old_routing(
     moved = shutil.copytree(made["path"], tmp_path / "moved")
     rows = rows_of("python", range(52, 60))
     assert _choices(load_model(str(moved)), rows) == ["python"] * 8
-    sequence, _ = load_routers(moved / ROUTER_FILE, 3, 2)
+    sequence, _ = load_routers(moved / ROUTER_FILE, ["python", "java", "rust"], 2, 32)
     assert sequence is not None
     assert sequence.router.bias is not None
     with torch.no_grad():
         sequence.router.bias[-1] += 1e4
-    save_routers(moved / ROUTER_FILE, sequence, ())
+    save_routers(moved / ROUTER_FILE, ["python", "java", "rust"], sequence, ())
     assert _choices(load_model(str(moved)), rows) == ["rust"] * 8
 
 

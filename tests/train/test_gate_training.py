@@ -90,8 +90,8 @@ def test_a_hard_gate_learns_from_the_language_model_alone(model: CodeModel, tmp_
 
 def test_top_k_survives_the_router_file(model: CodeModel, tmp_path: Path) -> None:
     for top_k in (1, 2):
-        save_routers(tmp_path / "router.safetensors", None, _gates(top_k))
-        _, loaded = load_routers(tmp_path / "router.safetensors", 2, 2)
+        save_routers(tmp_path / "router.safetensors", ["a", "b"], None, _gates(top_k))
+        _, loaded = load_routers(tmp_path / "router.safetensors", ["a", "b"], 2, 32)
         assert [getattr(gate, "top_k", 1) for gate in loaded] == [top_k] * 2
     mixture = model.mixture
     assert mixture is not None
@@ -161,3 +161,18 @@ def test_gradient_checkpointing_trains_the_same_gates(
         weights.append(torch.cat([gate.weight.detach() for gate in gates]))
     assert torch.allclose(*weights, atol=1e-5)
     assert not torch.allclose(weights[0], torch.cat([g.weight.detach() for g in _start(kind)]))
+
+
+@pytest.mark.parametrize("kind", ["noisy-top-k", "sigmoid", "switch", "softmax"])
+def test_every_kind_learns_from_the_language_model_alone(
+    model: CodeModel, tmp_path: Path, kind: str
+) -> None:
+    """Also with one expert a token, whose weight is 1 whatever the gate says. In four steps: fewer
+    than are logged otherwise."""
+    gates = _start(kind)
+    config = TRAIN.model_copy(update={"steps": 4, "label_loss": 0.0})
+    figures = train_gates(model, gates, ROWS, LABELS, config, 120, 0, tmp_path)
+    assert figures["accuracy"] >= 0
+    for gate, start in zip(gates, _start(kind), strict=True):
+        for name, parameter in gate.named_parameters():
+            assert (parameter != start.get_parameter(name)).any(), name

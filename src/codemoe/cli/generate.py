@@ -30,6 +30,10 @@ def generate(
             help="Change to the expert of a language whose fenced block the answer opens.",
         ),
     ] = False,
+    token_gates: Annotated[
+        bool,
+        typer.Option("--token-gates", help="Every layer's gate chooses an expert at every token."),
+    ] = False,
     trace: Annotated[
         bool,
         typer.Option("--trace", help="Show which expert answered and how sure the router was."),
@@ -43,7 +47,7 @@ def generate(
     """Write one program and say who wrote it.
 
     The router chooses the expert, or --language names it. For example:
-    codemoe generate runs/demo "Sum of the even numbers" --trace, or --compare for every expert's.
+    codemoe generate runs/demo "Sum of the even numbers in Java" --trace, or --compare.
     """
     from codemoe.languages import get_language
 
@@ -58,8 +62,10 @@ def generate(
 
     sampling = Sampling(temperature, top_p, seed)
     if compare:
-        if expert or follow_fences:
-            raise UserError("--compare asks every expert; leave out --expert and --follow-fences")
+        if expert or follow_fences or token_gates:
+            raise UserError(
+                "--compare asks every expert; leave out --expert, --follow-fences, --token-gates"
+            )
         compared = ask.compare(model, text, named, max_new_tokens, sampling)
         if as_json:
             print_json(compared)
@@ -68,8 +74,17 @@ def generate(
 
             show_compared(compared)
         return
+    if token_gates and (expert or follow_fences):
+        raise UserError("--token-gates decide by themselves; leave out --expert, --follow-fences")
     result = ask.answer(
-        model, text, named, max_new_tokens, sampling, expert=expert, follow_fences=follow_fences
+        model,
+        text,
+        named,
+        max_new_tokens,
+        sampling,
+        expert=expert,
+        follow_fences=follow_fences,
+        token_gates=token_gates,
     )
     if as_json:
         print_json(result)

@@ -65,6 +65,19 @@ def encode_prompt(
     return EncodedPrompt(ids, start)
 
 
+def check_marker(prompt: EncodedPrompt) -> None:
+    """Raise when a prompt has no instruction, or no marker for an expert to take over at."""
+    if prompt.marker_start == len(prompt.input_ids):
+        raise UserError(
+            f"this tokenizer merges the end-of-instruction marker {MARKER.strip()!r} into the text "
+            "before it, so no expert could take over there",
+            "use a base whose tokenizer splits lines, or run experts on all tokens: "
+            "moe.activation=all",
+        )
+    if prompt.marker_start == 0:
+        raise UserError("the prompt has no instruction before its marker")
+
+
 def encode_example(
     tokenizer: "PreTrainedTokenizerBase", text: str, language: str | None, code: str
 ) -> Example:

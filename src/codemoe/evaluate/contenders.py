@@ -44,8 +44,6 @@ def unavailable(name: str, recipe: Recipe) -> str | None:
         return "merge.methods leaves it out"
     if name == "moe-token" and recipe.experts.lora.target != "mlp":
         return "token gates read the MLP's input, so they cannot steer experts in attention"
-    if name == "moe-token" and recipe.router.kind == "expert-choice":
-        return "expert choice is not causal: whether an expert takes a token depends on later ones"
     return None
 
 

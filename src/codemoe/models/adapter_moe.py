@@ -18,6 +18,7 @@ from itertools import accumulate
 import torch
 from torch import nn
 
+from codemoe.errors import UserError
 from codemoe.models.architectures import architecture_of, is_transposed, layers_of
 from codemoe.routing.collect import RoutingCollector
 from codemoe.routing.record import Routing
@@ -166,19 +167,23 @@ class MixtureLayers:
         self._gates = gates
 
     @cached_property
-    def _acts_from(self) -> tuple[int, bool]:
-        """The first layer with experts, and whether only in its MLP (attention comes first)."""
+    def _places(self) -> frozenset[tuple[int, bool]]:
+        """Where experts act: a layer, and whether in its MLP or before it (attention)."""
         row = architecture_of(self.model.config.model_type, self.model)  # type: ignore
-        return min(
+        return frozenset(
             (index, path.startswith(f"{row.mlp}."))
             for index, layer in enumerate(layers_of(self.model))
             for path, module in layer.named_modules()
             if isinstance(module, StackedLora)
         )
 
+    @property
+    def _in_mlps(self) -> bool:
+        return all(in_mlp for _, in_mlp in self._places)
+
     def acts_before(self, layer: int) -> bool:
         """Whether any expert acts before a token enters the MLP of this layer."""
-        return self._acts_from < (layer, True)
+        return min(self._places) < (layer, True)
 
     @contextmanager
     def use(self, gates_BTE: torch.Tensor | None, start: int = 0) -> Iterator[None]:
@@ -211,6 +216,11 @@ class MixtureLayers:
         `RoutingCollector.collect` does: each layer's first routing, over B*T tokens. With gradient
         checkpointing the scope has to hold backward too, which runs the layers again.
         """
+        if not self._in_mlps:
+            raise UserError(
+                "token gates read the MLP's input, so they cannot steer experts in attention",
+                "route by sequence, or train experts with experts.lora.target=mlp",
+            )
         collector = RoutingCollector()
         hooks = []
         model_type: str = self.model.config.model_type  # type: ignore[union-attr, assignment]

@@ -1,6 +1,7 @@
 """PEFT LoRA folders: read one as factors, and see that it belongs to a base."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 from codemoe.errors import UserError
 from codemoe.models.adapter_moe import LoraFactors
 from codemoe.models.architectures import projection_shape
-from codemoe.models.reference import BaseReference, content_sha256
+from codemoe.models.reference import BaseReference, content_sha256, resolve
 
 
 def adapter_config(folder: Path) -> dict[str, Any]:
@@ -42,6 +43,14 @@ def load_adapter(folder: Path) -> dict[str, LoraFactors]:
         raise UserError(
             f"the adapter {folder} uses {', '.join(unsupported)}, "
             "which stacked experts cannot carry"
+        )
+    start = str(config.get("init_lora_weights", "")).lower()
+    if start.startswith(("pissa", "olora", "corda", "loftq")):
+        raise UserError(
+            f"the adapter {folder} was started by {start}, which changes the base's weights too: "
+            "on the unchanged base it is another function",
+            "convert it to a plain LoRA: save_pretrained(..., path_initial_model_for_weight_"
+            "conversion=...) in PEFT",
         )
     try:
         root = config["r"] ** 0.5 if config.get("use_rslora") else config["r"]
@@ -100,7 +109,15 @@ def check_adapter(
     check_fits(skeleton, expert, what)
     # Bases of one architecture have one shape; where both are at hand, their content tells.
     trained_on = adapter_config(folder).get("base_model_name_or_path")
-    theirs = content_sha256(trained_on) if isinstance(trained_on, str) else None
+    if not isinstance(trained_on, str):
+        return
+    names = [name for name in (trained_on, reference.model) if _is_hub_id(name)]
+    if len(set(names)) == 2:
+        raise UserError(
+            f"{what} was trained on {trained_on}; the base here is {reference.model}",
+            "train the adapter on the base here, or take its own base",
+        )
+    theirs = content_sha256(trained_on)
     ours = reference.sha256 or content_sha256(reference.model)
     if theirs is not None and ours is not None and theirs != ours:
         raise UserError(
@@ -108,3 +125,8 @@ def check_adapter(
             f"the base here is {reference.model}, {ours[:12]}",
             "train the adapter on the base here",
         )
+
+
+def _is_hub_id(model: str) -> bool:
+    """`owner/name` that is no folder here."""
+    return bool(re.fullmatch(r"[\w.-]+/[\w.-]+", model)) and not Path(resolve(model)).is_dir()

@@ -10,7 +10,6 @@ from codemoe.models.generate import (
     Route,
     generate_batch,
     generate_with_each_expert,
-    route_prompts,
 )
 from codemoe.models.load import CodeModel, load_model
 from codemoe.models.sampling import Sampling
@@ -25,6 +24,7 @@ def answer(
     *,
     expert: str | None = None,
     follow_fences: bool = False,
+    token_gates: bool = False,
 ) -> dict[str, Any]:
     """Open MODEL and answer.
 
@@ -32,13 +32,15 @@ def answer(
     """
     model = load_model(model_argument)
     route, by = _route(model, language, expert, follow_fences)
+    if token_gates:
+        route, by = Route("token"), "token gates"
     prompt = encode_prompt(model.tokenizer, text, language)
     result = generate_batch(
         model, [prompt], route, max_new_tokens=max_new_tokens, sampling=sampling
     )[0]
     return {
         "text": result.text,
-        "routing": None if result.choice is None else _told(result.choice, by),
+        "routing": _routing(model, result, by),
         "prompt_tokens": result.prompt_tokens,
         "tokens": len(result.token_ids),
         "finish_reason": result.finish_reason,
@@ -51,17 +53,27 @@ def compare(
     """Open MODEL and let every expert answer after one reading of the prompt."""
     model = load_model(model_argument)
     prompt = encode_prompt(model.tokenizer, text, language)
-    results = generate_with_each_expert(
+    results, routed = generate_with_each_expert(
         model, prompt, max_new_tokens=max_new_tokens, sampling=sampling
     )
-    routed = None
-    if model.mixture is not None and model.mixture.sequence_router is not None:
-        routed = _told(route_prompts(model, [prompt])[0], "the sequence router")
     return {
         "answers": [_one(result) for result in results],
-        "routing": routed,
+        "routing": None if routed is None else _told(routed, "the sequence router"),
         "prompt_tokens": len(prompt.input_ids),
     }
+
+
+def _routing(model: CodeModel, result: Generation, by: str) -> dict[str, Any] | None:
+    """Who decided what: one expert and where others took over, or each layer's share."""
+    if result.load_LE is not None:
+        assert model.mixture is not None
+        names = model.mixture.experts
+        load = [dict(zip(names, shares, strict=True)) for shares in result.load_LE]
+        return {"by": by, "load_by_layer": load}
+    if result.choice is None:
+        return None
+    others = [{"token": one.token, "expert": one.expert} for one in result.hand_overs]
+    return _told(result.choice, by) | ({"hand_overs": others} if others else {})
 
 
 def _one(result: Generation) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from codemoe.models.architectures import architecture_of, layers_of
 def mlp_inputs(model: nn.Module, layers: Sequence[int]) -> Iterator[dict[int, torch.Tensor]]:
     """Yield a dict that holds, after each forward, the (B, T, D) MLP input of the named layers."""
     seen: dict[int, torch.Tensor] = {}
-    row = architecture_of(model.config.model_type)  # type: ignore[union-attr, arg-type]
+    row = architecture_of(model.config.model_type, model)  # type: ignore[union-attr, arg-type]
     hooks = []
     for index in layers:
 

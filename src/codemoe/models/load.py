@@ -20,6 +20,7 @@ from codemoe.artifacts import is_finished, read_manifest
 from codemoe.errors import UserError
 from codemoe.models.adapter_moe import MixtureLayers, attach
 from codemoe.models.adapters import adapter_config, check_adapter, check_fits, load_adapter
+from codemoe.models.model_card import read_training
 from codemoe.models.reference import (
     REFERENCE,
     BaseReference,
@@ -213,10 +214,12 @@ def load_mixture(moe_dir: Path, router_file: Path | None = None) -> CodeModel:
     """A `moe/` directory with the routers of `router_file` (its own when None)."""
     reference, description = read_mixture(moe_dir)
     adapters = {entry["name"]: moe_dir / entry["path"] for entry in description["experts"]}
+    config = read_config(reference)
     sequence, token_routers = load_routers(
         router_file or moe_dir / ROUTER_FILE,
-        len(adapters),
-        read_config(reference).num_hidden_layers,
+        list(adapters),
+        config.num_hidden_layers,
+        config.hidden_size,
     )
     model = load_experts(
         reference, adapters, description["activation"], description["expert_of_language"]
@@ -283,4 +286,5 @@ def _load_single_adapter(path: Path) -> CodeModel:
                 "write the checkpoint's folder or hub id there",
             )
         reference = BaseReference(name)
-    return load_experts(reference, {path.name: path}, "all")
+    languages = read_training([path]).languages
+    return load_experts(reference, {path.name: path}, "all", dict.fromkeys(languages, path.name))

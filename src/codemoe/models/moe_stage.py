@@ -38,6 +38,7 @@ def _assemble(recipe: Recipe, out: Path) -> None:
     from codemoe.models.model_card import read_training, write_card
     from codemoe.models.reference import REFERENCE, read_reference
     from codemoe.models.routers_file import ROUTER_FILE, save_routers
+    from codemoe.routing.init import orthogonal_gate
     from codemoe.routing.routers import LinearRouter
 
     base_dir = recipe.run_dir / "base"
@@ -80,7 +81,8 @@ def _assemble(recipe: Recipe, out: Path) -> None:
     config = model.model.config
     generator = torch.Generator().manual_seed(recipe.seed)
     gates = []
-    for _ in range(config.num_hidden_layers):
-        weight_ED = torch.empty(len(entries), config.hidden_size)
-        gates.append(LinearRouter(torch.nn.init.orthogonal_(weight_ED, generator=generator)))
-    save_routers(out / ROUTER_FILE, None, gates)
+    # Token gates read the MLP's input: they cannot steer experts in attention.
+    for _ in range(config.num_hidden_layers if recipe.experts.lora.target == "mlp" else 0):
+        weight_ED = orthogonal_gate(len(entries), config.hidden_size, generator)
+        gates.append(LinearRouter(weight_ED))
+    save_routers(out / ROUTER_FILE, list(recipe.expert_filters), None, gates)

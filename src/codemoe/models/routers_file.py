@@ -2,8 +2,8 @@
 
 Tensors: `sequence.weight` and `sequence.bias`; `token.<layer>.<name>` for each layer with a gate
 of its own, `token.shared.<name>` for one gate that all of them share. One metadata entry,
-`routers`, is JSON: the layer that the sequence router reads, and the gates' kind, options and
-layers.
+`routers`, is JSON: the experts in the order of the rows, the layer that the sequence router reads,
+and the gates' kind, options and layers.
 """
 
 # E experts
@@ -12,12 +12,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from codemoe.config import Config, PositiveInt
 from codemoe.errors import UserError
 from codemoe.routing.routers import LinearRouter, build_router, describe_router
 
@@ -42,10 +44,13 @@ TokenRouters = tuple[LinearRouter | None, ...]
 
 
 def save_routers(
-    path: Path, sequence: SequenceRouter | None, token_routers: Sequence[LinearRouter | None]
+    path: Path,
+    experts: Sequence[str],
+    sequence: SequenceRouter | None,
+    token_routers: Sequence[LinearRouter | None],
 ) -> None:
-    """Write the file; the same routers are the same bytes."""
-    about: dict[str, Any] = {}
+    """Write the file; rows are in the order of `experts`. The same routers are the same bytes."""
+    about: dict[str, Any] = {"experts": list(experts)}
     tensors: dict[str, torch.Tensor] = {}
     gates = {layer: gate for layer, gate in enumerate(token_routers) if gate is not None}
     if gates:
@@ -69,32 +74,74 @@ def save_routers(
 
 
 def load_routers(
-    path: Path, num_experts: int, num_layers: int
+    path: Path, experts: Sequence[str], num_layers: int, hidden_size: int
 ) -> tuple[SequenceRouter | None, TokenRouters]:
     """Read the file, in evaluation mode.
 
-    Raises UserError, naming both sides, for routers of other experts or of another depth.
+    Raises UserError, naming both sides, for routers of other experts, another depth or width.
     """
     try:
         with safe_open(path, "pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            about = json.loads((file.metadata() or {})["routers"])
-        token, sequence = about.get("token"), about.get("sequence")
-    except (KeyError, ValueError, AttributeError):
+            about = _About.model_validate_json((file.metadata() or {})["routers"])
+    except (KeyError, ValidationError) as error:
+        why = "no `routers` metadata" if isinstance(error, KeyError) else _first_error(error)
         raise UserError(
-            f"the router {path} does not say what its tensors are (no `routers` metadata)", _AGAIN
+            f"the router {path} does not say what its tensors are ({why})", _AGAIN
         ) from None
     except (OSError, SafetensorError) as error:
         raise UserError(f"cannot read the router {path}: {error}") from None
+    if about.experts != list(experts):
+        raise UserError(
+            f"{path} routes to {', '.join(about.experts)} but the mixture has "
+            f"{', '.join(experts)}, in this order",
+            "make it again for these experts: codemoe router RECIPE --force",
+        )
     for key, tensor in tensors.items():
-        if tensor.shape[:1] != (num_experts,):
+        width = 2 * hidden_size if key.startswith("sequence.") else hidden_size
+        vector = key.endswith("bias")
+        expected = (len(experts),) if vector else (len(experts), width)
+        if tuple(tensor.shape) != expected:
             raise UserError(
-                f"{path}: {key} routes to {len(tensor)} experts but the mixture has {num_experts}"
+                f"{path}: {key} is {tuple(tensor.shape)} but {len(experts)} experts on this base "
+                f"need {expected}",
+                _AGAIN,
             )
+        if not bool(tensor.isfinite().all()):
+            raise UserError(f"{path}: {key} holds values that are no numbers", _AGAIN)
     return (
-        None if sequence is None else _sequence(path, tensors, sequence, num_layers),
-        () if token is None else _token(path, tensors, token, num_layers),
+        None if about.sequence is None else _sequence(path, tensors, about.sequence, num_layers),
+        () if about.token is None else _token(path, tensors, about.token, num_layers),
     )
+
+
+class _Gate(Config):
+    kind: str
+    top_k: PositiveInt | None = None
+    capacity_factor: float | None = None
+
+
+class _Token(Config):
+    router: _Gate
+    layers: Annotated[tuple[int, ...], Field(min_length=1)]
+    shared: bool
+
+
+class _Sequence(Config):
+    layer: Annotated[int, Field(ge=0)]
+
+
+class _About(Config):
+    """The metadata entry."""
+
+    experts: list[str]
+    sequence: _Sequence | None = None
+    token: _Token | None = None
+
+
+def _first_error(error: ValidationError) -> str:
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
 def _part(path: Path, tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
@@ -104,13 +151,9 @@ def _part(path: Path, tensors: dict[str, torch.Tensor], prefix: str) -> dict[str
     return found
 
 
-def _build(path: Path, about: dict[str, Any], state: dict[str, torch.Tensor]) -> LinearRouter:
-    router = build_router(
-        about["kind"],
-        state["weight"],
-        state.get("bias"),
-        **{name: value for name, value in about.items() if name != "kind"},
-    )
+def _build(path: Path, about: _Gate, state: dict[str, torch.Tensor]) -> LinearRouter:
+    options = about.model_dump(exclude_none=True)
+    router = build_router(options.pop("kind"), state["weight"], state.get("bias"), **options)
     try:
         router.load_state_dict(state)
     except RuntimeError as error:
@@ -119,21 +162,20 @@ def _build(path: Path, about: dict[str, Any], state: dict[str, torch.Tensor]) ->
 
 
 def _sequence(
-    path: Path, tensors: dict[str, torch.Tensor], about: dict[str, Any], num_layers: int
+    path: Path, tensors: dict[str, torch.Tensor], about: _Sequence, num_layers: int
 ) -> SequenceRouter:
-    layer = int(about["layer"])
-    if layer >= num_layers:
-        raise UserError(f"{path} reads layer {layer} but the base has {num_layers} layers")
+    if about.layer >= num_layers:
+        raise UserError(f"{path} reads layer {about.layer} but the base has {num_layers} layers")
     state = _part(path, tensors, "sequence.")
-    return SequenceRouter(layer, _build(path, {"kind": "top-1"}, state))
+    return SequenceRouter(about.layer, _build(path, _Gate(kind="top-1"), state))
 
 
 def _token(
-    path: Path, tensors: dict[str, torch.Tensor], about: dict[str, Any], num_layers: int
+    path: Path, tensors: dict[str, torch.Tensor], about: _Token, num_layers: int
 ) -> TokenRouters:
-    layers: list[int] = about["layers"]
+    layers = about.layers
     missing = sorted(set(range(min(layers), num_layers)) - set(layers))
-    if not about["shared"]:
+    if not about.shared:
         missing += [i for i in layers if f"token.{i}.weight" not in tensors]
     if missing:
         raise UserError(f"{path} lacks the token gates of layers {sorted(set(missing))}", _AGAIN)
@@ -142,10 +184,10 @@ def _token(
             f"{path} has token gates for layers up to {max(layers)} but the base has {num_layers} "
             "layers"
         )
-    if about["shared"]:
-        shared = _build(path, about["router"], _part(path, tensors, "token.shared."))
+    if about.shared:
+        shared = _build(path, about.router, _part(path, tensors, "token.shared."))
         return tuple(shared if i in layers else None for i in range(num_layers))
     return tuple(
-        _build(path, about["router"], _part(path, tensors, f"token.{i}.")) if i in layers else None
+        _build(path, about.router, _part(path, tensors, f"token.{i}.")) if i in layers else None
         for i in range(num_layers)
     )

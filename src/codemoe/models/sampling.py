@@ -2,6 +2,7 @@
 
 # B batch, V vocabulary
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -24,8 +25,11 @@ class Sampling:
             raise UserError(f"top_p is {self.top_p}; expected above 0 and at most 1")
 
 
-def choose(logits_BV: torch.Tensor, sampling: Sampling, generator: torch.Generator) -> torch.Tensor:
-    """Next token ids (B,) from float logits."""
+def choose(
+    logits_BV: torch.Tensor, sampling: Sampling, generators: Sequence[torch.Generator]
+) -> torch.Tensor:
+    """Next token ids (B,) from float logits; each row draws from a generator of its own, so that
+    its neighbours do not matter."""
     if sampling.temperature == 0.0:
         return logits_BV.argmax(-1)
     probs_BV = (logits_BV.float() / sampling.temperature).softmax(-1)
@@ -35,4 +39,5 @@ def choose(logits_BV: torch.Tensor, sampling: Sampling, generator: torch.Generat
         before_BV = sorted_BV.cumsum(-1) - sorted_BV
         sorted_BV = sorted_BV.masked_fill(before_BV >= sampling.top_p, 0.0)
         probs_BV = torch.zeros_like(probs_BV).scatter(-1, order_BV, sorted_BV)
-    return torch.multinomial(probs_BV, 1, generator=generator).squeeze(-1)
+    rows = zip(probs_BV, generators, strict=True)
+    return torch.cat([torch.multinomial(probs_V, 1, generator=g) for probs_V, g in rows])

@@ -215,7 +215,8 @@ class SparseMoe(nn.Module):
 
     def forward(self, x_BTD: torch.Tensor) -> torch.Tensor:
         x_ND = x_BTD.reshape(-1, x_BTD.shape[-1])
-        routing = self.router(x_ND)
+        mask_N = self.collector.mask_N
+        routing = self.router(x_ND) if mask_N is None else self.router(x_ND, mask_N)
         self.collector.report(self.index, routing)
         y_BTD = by_groups(self.experts, x_ND, routing).view_as(x_BTD)
         return y_BTD if self.shared is None else y_BTD + self.shared(x_BTD)

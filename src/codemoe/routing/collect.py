@@ -27,19 +27,26 @@ class RoutingCollector:
     """
 
     def __init__(self) -> None:
+        self.mask_N: torch.Tensor | None = None  # 0 for pads, in the scope that is open
         self._records: dict[int, Routing] | None = None
         self._for_loss = False
 
     @contextmanager
-    def collect(self, *, for_loss: bool) -> Iterator[dict[int, Routing]]:
-        """Yield the dict, by layer, that reports go to; `for_loss` insists on gradients."""
-        before = self._records, self._for_loss
+    def collect(
+        self, *, for_loss: bool, mask_N: torch.Tensor | None = None
+    ) -> Iterator[dict[int, Routing]]:
+        """Yield the dict, by layer, that reports go to; `for_loss` insists on gradients.
+
+        `mask_N` (0 for pads) is for routers whose rows compete for places; with it, backward under
+        gradient checkpointing has to run inside the scope.
+        """
+        before = self._records, self._for_loss, self.mask_N
         records: dict[int, Routing] = {}
-        self._records, self._for_loss = records, for_loss
+        self._records, self._for_loss, self.mask_N = records, for_loss, mask_N
         try:
             yield records
         finally:
-            self._records, self._for_loss = before
+            self._records, self._for_loss, self.mask_N = before
 
     def report(self, layer: int, routing: Routing) -> None:
         """Called by a layer for each routing it does; outside a scope it keeps nothing."""

@@ -7,6 +7,7 @@ from typing import Literal
 
 import torch
 
+from codemoe.errors import UserError
 from codemoe.routing.calibrate import minimise, temperature_scale
 
 
@@ -96,6 +97,14 @@ def fit_router(
     groups_N = torch.arange(len(x_ND)) if groups_N is None else groups_N
     # Dense ranks, so that consecutive groups fall into different folds.
     ranks_N = torch.unique(groups_N, return_inverse=True)[1]
+    for expert in range(num_experts):
+        found = ranks_N[labels_N == expert].unique().numel()
+        if found < 2:
+            raise UserError(
+                f"expert {expert} has samples of {found} groups (problems); cross-validation needs "
+                "2 at least, one to fit on and one to judge by",
+                "give each expert rows of more problems, or rows their own `group`",
+            )
     fold_N = ranks_N % folds
     held_out_NE = torch.zeros_like(y_NE)
     for fold in range(folds):

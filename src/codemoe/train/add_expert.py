@@ -131,7 +131,9 @@ def _plan(
     check_rows(rows, new, description["expert_of_language"])
     config = read_config(reference)
     check_adapter(adapter, reference, config, f"the adapter {adapter}")
-    sequence, token_routers = load_routers(router_file, len(adapters), config.num_hidden_layers)
+    sequence, token_routers = load_routers(
+        router_file, list(adapters), config.num_hidden_layers, config.hidden_size
+    )
     if sequence is None:
         raise UserError(
             f"{router_file} holds no fitted sequence router to add to", "codemoe router RECIPE"
@@ -235,7 +237,7 @@ def _extend_router(model: "CodeModel", plan: _Plan, folder: Path) -> dict[str, A
         groups_N=samples.groups_N,
     )
     router = LinearRouter(extended.weight_ED, extended.bias_E)
-    save_routers(folder / ROUTER_FILE, SequenceRouter(layer, router), ())
+    save_routers(folder / ROUTER_FILE, list(plan.adapters), SequenceRouter(layer, router), ())
 
     def share(mask_N: "torch.Tensor") -> float:
         return float(extended.taken_N[mask_N].double().mean())

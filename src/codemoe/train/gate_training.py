@@ -64,6 +64,7 @@ def train_gates(
         learning_rate=config.learning_rate,
         max_length=max_length,
         warmup_steps=10,
+        logging_steps=min(10, config.steps),
     )
     trainer = _GateTrainer(
         model=_Gates(model, gates, config),
@@ -121,8 +122,10 @@ class _Collator(Collator):
         return super().__call__(samples) | {"own_B": torch.tensor([s["own"] for s in samples])}
 
 
-# Their choice has no gradient, or one to the chosen experts alone.
-_HARD = (LinearRouter, TopKRouter)
+def _is_hard(gate: LinearRouter) -> bool:
+    """Whether its weights teach it nothing: one expert, whose weight is always 1, or top-k, whose
+    gradient reaches the chosen experts alone."""
+    return type(gate) in (LinearRouter, TopKRouter) or getattr(gate, "top_k", None) == 1
 
 
 def relaxed(routing: Routing, temperature: float) -> Routing:
@@ -130,7 +133,8 @@ def relaxed(routing: Routing, temperature: float) -> Routing:
 
     Straight-through (arXiv:1308.3432): what is trained is exactly what will run.
     """
-    soft_NE = (routing.logits_NE / temperature).softmax(-1)
+    compared_NE = routing.logits_NE if routing.noisy_logits_NE is None else routing.noisy_logits_NE
+    soft_NE = (compared_NE / temperature).softmax(-1)
     every_NE = torch.arange(soft_NE.shape[-1], device=soft_NE.device).expand(soft_NE.shape)
     weights_NE = routing.gates_NE().detach() + soft_NE - soft_NE.detach()
     return replace(routing, weights_NK=weights_NE, experts_NK=every_NE)
@@ -181,7 +185,7 @@ class _Gates(nn.Module):
             def route(x_ND: torch.Tensor) -> Routing:
                 routing: Routing = gate(x_ND, mask_N)
                 collector.report(layer, routing)
-                return relaxed(routing, temperature) if type(gate) in _HARD else routing
+                return relaxed(routing, temperature) if _is_hard(gate) else routing
 
             return route
 

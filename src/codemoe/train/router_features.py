@@ -3,6 +3,7 @@
 # B batch, T tokens, D model, L layers, N samples
 
 import random
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,19 +12,24 @@ import torch
 
 from codemoe.data.prompt import Example, encode_example, encode_prompt
 from codemoe.data.rows import Row, stable_hash
+from codemoe.languages import get_language
 from codemoe.models.adapter_moe import one_hot_gates
 from codemoe.models.features import instruction_features, mlp_inputs
 from codemoe.models.load import CodeModel
 from codemoe.progress import progress
 
 SNIPPET_TOKENS = 20
-KINDS = ("prompt", "unnamed prompt", "snippet")
+# What a sequence router has to know a language by: a whole prompt, one that does not name the
+# language (but whose text may hold a signature), only the language's line, only its name in words,
+# or only code.
+KINDS = ("prompt", "unnamed prompt", "language line", "in words", "snippet")
+_IN_WORDS = ("{lead} in {label}", "{label}: {lead}", "{lead}, using {label}", "A {label} {lead}")
+_LEAD_WORDS = 12
 
 
 @dataclass(frozen=True)
 class SequenceSamples:
-    """Pooled MLP inputs of every layer, for instructions with and without the language's name and
-    for short pieces of code."""
+    """Pooled MLP inputs of every layer, for what a router may be asked with (`KINDS`)."""
 
     features_LND: torch.Tensor
     labels_N: torch.Tensor
@@ -37,8 +43,20 @@ def instruction_ids(tokenizer: Any, row: Row, kind: str) -> list[int]:
         ids = tokenizer(row.code, add_special_tokens=False)["input_ids"]
         start = random.Random(f"snippet:{row.id}").randint(0, max(0, len(ids) - SNIPPET_TOKENS))
         return ids[start : start + SNIPPET_TOKENS] or [tokenizer.eos_token_id]
-    prompt = encode_prompt(tokenizer, row.text, row.language if kind == "prompt" else None)
+    text, language = row.text, row.language if kind in ("prompt", "language line") else None
+    if kind == "language line":
+        text = _lead(row.text)
+    elif kind == "in words":
+        form = _IN_WORDS[int(stable_hash(row.id), 16) % len(_IN_WORDS)]
+        text = form.format(lead=_lead(row.text), label=get_language(row.language).label)
+    prompt = encode_prompt(tokenizer, text, language)
     return list(prompt.input_ids[: prompt.marker_start])
+
+
+def _lead(text: str) -> str:
+    """How a description begins, before any signature or code in it: the first clause."""
+    words = re.split(r"[.;:|`\n]", text.strip(), maxsplit=1)[0].split()
+    return " ".join(words[:_LEAD_WORDS]) or text
 
 
 def _batches(sequences: Sequence[Any], size: int, length: Any) -> Iterator[list[int]]:
@@ -55,7 +73,7 @@ def _group_numbers(rows: Sequence[Row]) -> list[int]:
 def sequence_samples(
     model: CodeModel, rows: Sequence[Row], labels: Sequence[int], batch_size: int = 32
 ) -> SequenceSamples:
-    """Three samples a row, read by the bare base."""
+    """One sample a row of each of `KINDS`, read by the bare base."""
     ids, meta = [], []
     for row, label, group in zip(rows, labels, _group_numbers(rows), strict=True):
         for kind, name in enumerate(KINDS):

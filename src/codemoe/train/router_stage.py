@@ -52,6 +52,7 @@ def labelled_rows(
 def _fit(recipe: Recipe, out: Path) -> None:
     from codemoe.models.load import load_mixture
     from codemoe.models.routers_file import ROUTER_FILE, TokenRouters, save_routers
+    from codemoe.routing.routers import build_router
     from codemoe.train.gate_starts import start_gates
 
     config = recipe.router
@@ -87,7 +88,14 @@ def _fit(recipe: Recipe, out: Path) -> None:
                 out,
             )
             say(f"router: trained gates are right on {metrics['trained']['accuracy']:.3f}")
-    save_routers(out / ROUTER_FILE, sequence, token_routers)
+        if config.kind == "expert-choice":
+            # It trains gates and cannot run them: whether an expert takes a token depends on later
+            # ones. Their weights run in a top-k router.
+            token_routers = tuple(
+                gate and build_router("top-k", gate.weight, top_k=config.num_experts_per_tok)
+                for gate in token_routers
+            )
+    save_routers(out / ROUTER_FILE, model.mixture.experts, sequence, token_routers)
     (out / METRICS).write_text(json.dumps(metrics, indent=2) + "\n")
 
 

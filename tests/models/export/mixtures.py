@@ -46,8 +46,8 @@ def write_mixture(
     fitted = [LinearRouter(gate(HIDDEN)) for _ in range(LAYERS)] if token_gates else []
     sequence = SequenceRouter(1, LinearRouter(gate(2 * HIDDEN), torch.tensor([0.1, -0.1, 0.0])))
     router.mkdir()
-    save_routers(moe / "router.safetensors", None, unfitted if token_gates else ())
-    save_routers(router / "router.safetensors", sequence, fitted)
+    save_routers(moe / "router.safetensors", list(EXPERTS), None, unfitted if token_gates else ())
+    save_routers(router / "router.safetensors", list(EXPERTS), sequence, fitted)
     for stage in (moe, router):
         (stage / "manifest.json").write_text("{}")
     return folder

@@ -154,15 +154,20 @@ def test_the_stock_library_generates_what_codemoe_generates(tmp_path: Path) -> N
     assert len(ours) > 3
 
 
-@pytest.mark.parametrize("stage", ["moe", "router"])
-def test_a_stage_is_exported_too(tmp_path: Path, stage: str) -> None:
+def test_a_stage_is_exported_too(tmp_path: Path) -> None:
     run = write_mixture(tmp_path / "run", "mistral")
-    export_model(str(run / stage), tmp_path / "out", "mixtral")
+    export_model(str(run / "router"), tmp_path / "out", "mixtral")
     stock = AutoModelForCausalLM.from_pretrained(tmp_path / "out")
-    expected = token_logits(run / stage, some_tokens())
+    expected = token_logits(run / "router", some_tokens())
     assert (logits(stock, some_tokens()) - expected).abs().max() <= TOLERANCE
-    card = (tmp_path / "out" / "README.md").read_text()
-    assert ("nothing has fitted" in card) == (stage == "moe")
+
+
+@pytest.mark.parametrize("to", ["mixtral", "gguf"])
+def test_gates_that_nothing_has_fitted_are_refused(tmp_path: Path, to: str) -> None:
+    run = write_mixture(tmp_path / "run", "mistral")
+    with pytest.raises(UserError, match="nothing has fitted the mixture's token gates"):
+        export_model(str(run / "moe"), tmp_path / "out", to)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -275,7 +280,7 @@ def test_other_functions_are_refused(
 def test_two_experts_a_token_are_refused(tmp_path: Path) -> None:
     run = write_mixture(tmp_path / "run", "mistral")
     gates = [TopKRouter(torch.randn(3, 32), top_k=2) for _ in range(2)]
-    save_routers(run / "router" / "router.safetensors", None, gates)
+    save_routers(run / "router" / "router.safetensors", list(EXPERTS), None, gates)
     with pytest.raises(UserError, match="another function"):
         export_model(str(run), tmp_path / "out", "mixtral")
 

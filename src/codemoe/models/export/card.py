@@ -216,8 +216,6 @@ def _limits(source: Source, to: str) -> str:
             "Every layer routes every token by itself (top-1). The sequence router of the mixture, "
             "which decides once, is not part of this format; `--to lora-pack` keeps it."
         )
-        if not source.fitted:
-            notes.append("The gates are orthogonal rows that nothing has fitted: train them first.")
     if source.reference.quantization != "none":
         here = "" if to == "lora-pack" else "; here they stand on its full-precision weights"
         notes.append(

@@ -46,7 +46,7 @@ def plan_pack(source: Source, activation: str, max_memory: int) -> Plan:
             _write_adapter(source, adapter, folder / name, marker)
             advance(1, "")
         if source.sequence_router is not None:
-            save_routers(folder / ROUTER_FILE, source.sequence_router, ())
+            save_routers(folder / ROUTER_FILE, source.experts, source.sequence_router, ())
 
     return Plan(
         num_bytes=sum(

@@ -101,7 +101,12 @@ def open_source(argument: str) -> Source:
         raise UserError(f"cannot read the config of the base {base_dir}: {error}") from None
     entries = description["experts"]
     adapters = tuple(moe_dir / entry["path"] for entry in entries)
-    sequence, token_routers = load_routers(router_file, len(entries), config.num_hidden_layers)
+    sequence, token_routers = load_routers(
+        router_file,
+        [entry["name"] for entry in entries],
+        config.num_hidden_layers,
+        config.hidden_size,
+    )
     return Source(
         moe_dir=moe_dir,
         reference=reference,

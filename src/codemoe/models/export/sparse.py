@@ -70,6 +70,12 @@ def refuse_other_functions(source: Source, to: str) -> None:
             f"the mixture has no token gates, and {to} routes every token in every layer",
             "--to lora-pack keeps the sequence router; codemoe router RECIPE fits token gates",
         )
+    if not source.fitted:
+        raise UserError(
+            "nothing has fitted the mixture's token gates yet: they are random directions, and "
+            f"{to} would route by them",
+            "codemoe router RECIPE, then export the run",
+        )
     silent = [i for i, gate in enumerate(source.token_routers) if gate is None]
     if silent:
         raise UserError(
