@@ -37,7 +37,7 @@ from codemoe.train.gate_starts import start_gates
 from codemoe.train.router_features import instruction_ids, prompt_samples, sequence_samples
 from codemoe.train.router_stage import labelled_rows
 
-KINDS = ("prompt", "snippet")
+KINDS = ("language line", "snippet")
 SEEDS = 5  # of the random starts, averaged
 # What people write into mergekit's recipes, and what tells languages apart.
 SENTENCE = {
@@ -206,7 +206,7 @@ def main(arguments: Sequence[str]) -> None:
         "",
         *provenance("gate_starts.py", arguments, "cpu", "mergekit 0.1.5"),
         "",
-        "| start | text that names the language: tokens | texts | best layer "
+        "| start | beginning of a text, and its language's line: tokens | texts | best layer "
         "| 20 tokens of code that do not: tokens | texts | best layer |",
         "|---|---|---|---|---|---|---|",
     ]
