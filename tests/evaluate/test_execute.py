@@ -121,9 +121,16 @@ def test_more_samples_are_needed_for_a_larger_k(suite: Path) -> None:
 
 
 def test_no_solutions_no_canonical_run(tmp_path: Path) -> None:
-    suite = _write(tmp_path / "suite.jsonl", _row("a"), _row("b", solution=None))
-    with pytest.raises(UserError, match="1 of 2 problems have no 'solution'"):
+    suite = _write(tmp_path / "suite.jsonl", _row("a", solution=None), _row("b", solution=None))
+    with pytest.raises(UserError, match="none of the 2 problems has a solution"):
         execute_suite(suite)
+
+
+@sandboxed
+def test_problems_without_a_solution_are_left_out_and_counted(tmp_path: Path) -> None:
+    suite = _write(tmp_path / "suite.jsonl", _row("a"), _row("b", solution=None))
+    result = execute_suite(suite)
+    assert (result["n"], result["passed"], result["unanswered"]) == (1, 1, 1)
 
 
 def test_pass_at_k_is_the_mean_over_problems_of_what_ran() -> None:

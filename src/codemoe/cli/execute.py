@@ -11,7 +11,12 @@ from codemoe.errors import UserError
 
 @app.command()
 def execute(
-    suite: Annotated[Path, typer.Argument(help="Native suite, .jsonl or .jsonl.gz.")],
+    suite: Annotated[
+        Path,
+        typer.Argument(
+            help="Suite, .jsonl or .jsonl.gz: native, HumanEval(-X), MBPP, MBXP, MultiPL-E."
+        ),
+    ],
     samples: Annotated[Path | None, typer.Option(help="JSONL of {id, completion|program}.")] = None,
     canonical: Annotated[bool, typer.Option("--canonical", help="Run the solutions.")] = False,
     results: Annotated[

@@ -1,15 +1,15 @@
 """Run a suite's tests on samples in the sandbox: read, execute, record, resume, pass@k.
 
-A native suite has one JSON object per line: `{id, language, prompt, solution, tests, entry_point}`.
-A program is `prompt + completion`, and `tests` are appended. Samples are `{id, completion}`
-(`task_id` is read as `id`) or `{id, program}` with a whole program; an id may come many times.
+A suite is a file in any format of `evaluate/suites/`; how a completion becomes a program is its
+problem's affair, and its tests are appended. Samples are `{id, completion}` (`task_id` is read as
+`id`) or `{id, program}` with a whole program; an id may come many times.
 """
 
 import hashlib
 import json
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,22 +17,11 @@ from typing import IO, Any
 
 from codemoe.errors import UserError, WorkError
 from codemoe.evaluate.sandbox import NOT_COUNTED, STATUSES, Job, Limits, Verdict, probe, run_jobs
+from codemoe.evaluate.suites import Problem, read_suite
+from codemoe.evaluate.suites.fields import Fields
 from codemoe.jsonl import read_jsonl
-from codemoe.languages import get_language
 
 Key = tuple[str, int]  # problem id, and which of its samples
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One row of a native suite; `language` is a canonical name."""
-
-    id: str
-    language: str
-    prompt: str
-    tests: str
-    solution: str | None
-    entry_point: str | None
 
 
 @dataclass(frozen=True)
@@ -147,41 +136,14 @@ def _figures(verdicts: Sequence[Verdict], k: Sequence[int]) -> dict[str, Any]:
     }
 
 
-def read_suite(path: Path) -> list[Problem]:
-    """The problems of a native suite; every defect is a UserError that names the line."""
-    problems: dict[str, Problem] = {}
-    lines: dict[str, int] = {}
-    for line, row in read_jsonl(path):
-        name = _identity(path, line, row, ("id",))
-        if name in problems:
-            raise UserError(f"{path}:{line}: id {name!r} was already used in line {lines[name]}")
-        try:
-            language = get_language(_text(path, line, row, "language")).name
-        except UserError as error:
-            if str(path) in error.what:
-                raise
-            raise UserError(f"{path}:{line}: {error.what}", error.fix) from None
-        lines[name] = line
-        problems[name] = Problem(
-            name,
-            language,
-            _text(path, line, row, "prompt"),
-            _text(path, line, row, "tests"),
-            _optional(path, line, row, "solution"),
-            _optional(path, line, row, "entry_point"),
-        )
-        if not problems[name].tests.strip():
-            raise UserError(f"{path}:{line}: 'tests' is empty: every program would pass")
-    return list(problems.values())
-
-
 def read_samples(path: Path, problems: Sequence[Problem]) -> list[Sample]:
     """The samples of a file in its order, joined with their problems."""
     by_id = {problem.id: problem for problem in problems}
     counts: Counter[str] = Counter()
     samples = []
     for line, row in read_jsonl(path):
-        name = _identity(path, line, row, ("id", "task_id"))
+        fields = Fields(path, line, row)
+        name = fields.identity("id", "task_id")
         problem = by_id.get(name)
         if problem is None:
             raise UserError(
@@ -191,27 +153,31 @@ def read_samples(path: Path, problems: Sequence[Problem]) -> list[Sample]:
         if ("completion" in row) == ("program" in row):
             raise UserError(
                 f"{path}:{line}: expected 'completion' or 'program', "
-                f"found {'both' if 'program' in row else 'neither'} ({_names(row)})",
+                f"found {'both' if 'program' in row else 'neither'} ({fields.names()})",
                 "'completion' is placed after the prompt, 'program' is run as it is",
             )
         if "program" in row:
-            program = _text(path, line, row, "program")
+            program = fields.text("program")
         else:
-            program = problem.prompt + _text(path, line, row, "completion")
+            program = problem.program(fields.text("completion"))
         samples.append(Sample(problem, counts[name], program))
         counts[name] += 1
     return samples
 
 
 def _canonical(problems: Sequence[Problem], path: Path) -> list[Sample]:
-    without = [problem.id for problem in problems if problem.solution is None]
-    if without:
+    """The solutions; problems that have none are left out (published suites lack a few)."""
+    samples = [
+        Sample(problem, 0, problem.program(problem.solution))
+        for problem in problems
+        if problem.solution is not None
+    ]
+    if not samples:
         raise UserError(
-            f"{path}: {len(without)} of {len(problems)} problems have no 'solution' "
-            f"(the first: {without[0]!r})",
+            f"{path}: none of the {len(problems)} problems has a solution",
             "give samples instead of running the canonical solutions: --samples FILE",
         )
-    return [Sample(p, 0, p.prompt + (p.solution or "")) for p in problems]
+    return samples
 
 
 def _check_k(k: Sequence[int], samples: Sequence[Sample]) -> None:
@@ -226,33 +192,6 @@ def _check_k(k: Sequence[int], samples: Sequence[Sample]) -> None:
             )
 
 
-def _names(row: Mapping[str, Any]) -> str:
-    return "fields: " + (", ".join(sorted(row)[:12]) or "none")
-
-
-def _identity(path: Path, line: int, row: Mapping[str, Any], names: Sequence[str]) -> str:
-    for name in names:
-        value = row.get(name)
-        if isinstance(value, int) and not isinstance(value, bool):
-            return str(value)
-        if isinstance(value, str) and value:
-            return value
-    wanted = " or ".join(repr(name) for name in names)
-    raise UserError(f"{path}:{line}: no {wanted} (a text or a number); {_names(row)}")
-
-
-def _text(path: Path, line: int, row: Mapping[str, Any], name: str) -> str:
-    value = row.get(name)
-    if isinstance(value, str):
-        return value
-    found = f"found {type(value).__name__}" if name in row else f"it is missing; {_names(row)}"
-    raise UserError(f"{path}:{line}: {name!r} must be a text, {found}")
-
-
-def _optional(path: Path, line: int, row: Mapping[str, Any], name: str) -> str | None:
-    return None if row.get(name) is None else _text(path, line, row, name)
-
-
 def _resume(path: Path, samples: Sequence[Sample]) -> dict[Key, Verdict]:
     """Verdicts of an earlier run of the same programs; an unfinished last line is cut off."""
     if not path.exists():
@@ -263,8 +202,9 @@ def _resume(path: Path, samples: Sequence[Sample]) -> dict[Key, Verdict]:
     wanted = {sample.key: sample.digest for sample in samples}
     kept: dict[Key, Verdict] = {}
     for line, row in read_jsonl(path):
-        name = _identity(path, line, row, ("id",))
-        status = _text(path, line, row, "status")
+        fields = Fields(path, line, row)
+        name = fields.identity("id")
+        status = fields.text("status")
         if status not in STATUSES:
             raise UserError(
                 f"{path}:{line}: unknown status {status!r}",
@@ -276,10 +216,10 @@ def _resume(path: Path, samples: Sequence[Sample]) -> dict[Key, Verdict]:
         seconds = row.get("seconds")
         kept[key] = Verdict(
             name,
-            _text(path, line, row, "language"),
+            fields.text("language"),
             status,
             float(seconds) if isinstance(seconds, int | float) else 0.0,
-            _optional(path, line, row, "detail") or "",
+            fields.optional("detail") or "",
         )
     return kept
 
