@@ -122,7 +122,7 @@ def test_more_samples_are_needed_for_a_larger_k(suite: Path) -> None:
 
 def test_no_solutions_no_canonical_run(tmp_path: Path) -> None:
     suite = _write(tmp_path / "suite.jsonl", _row("a", solution=None), _row("b", solution=None))
-    with pytest.raises(UserError, match="none of the 2 problems has a solution"):
+    with pytest.raises(UserError, match="all 2 problems have no 'solution'"):
         execute_suite(suite)
 
 

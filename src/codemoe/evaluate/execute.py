@@ -174,7 +174,7 @@ def _canonical(problems: Sequence[Problem], path: Path) -> list[Sample]:
     ]
     if not samples:
         raise UserError(
-            f"{path}: none of the {len(problems)} problems has a solution",
+            f"{path}: all {len(problems)} problems have no 'solution'",
             "give samples instead of running the canonical solutions: --samples FILE",
         )
     return samples
