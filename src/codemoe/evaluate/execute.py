@@ -2,13 +2,14 @@
 
 A suite is a file in any format of `evaluate/suites/`; how a completion becomes a program is its
 problem's affair, and its tests are appended. Samples are `{id, completion}` (`task_id` is read as
-`id`) or `{id, program}` with a whole program; an id may come many times.
+`id`), `{id, program}` with a whole program, or `{id, answer}` with all that a model wrote, out of
+which the program is extracted; an id may come many times.
 """
 
 import hashlib
 import json
 import os
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -16,11 +17,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from codemoe.errors import UserError, WorkError
+from codemoe.evaluate.pass_at_k import summarise
 from codemoe.evaluate.sandbox import NOT_COUNTED, STATUSES, Job, Limits, Verdict, probe, run_jobs
 from codemoe.evaluate.suites import Problem, read_suite
+from codemoe.evaluate.suites.extract import extract
 from codemoe.evaluate.suites.fields import Fields
 from codemoe.jsonl import read_jsonl
 
+KINDS = ("completion", "program", "answer")  # a sample has exactly one of them
 Key = tuple[str, int]  # problem id, and which of its samples
 
 
@@ -106,36 +110,6 @@ def execute_suite(
     }
 
 
-def summarise(verdicts: Sequence[Verdict], k: Sequence[int]) -> dict[str, Any]:
-    """n, passed, by_status, by_language and pass_at_k (mean over problems, keys are strings)."""
-    whole = _figures(verdicts, k)
-    languages: dict[str, list[Verdict]] = defaultdict(list)
-    for verdict in verdicts:
-        languages[verdict.language].append(verdict)
-    by_language = {name: _figures(languages[name], k) for name in sorted(languages)}
-    return {**whole, "by_language": by_language}
-
-
-def _figures(verdicts: Sequence[Verdict], k: Sequence[int]) -> dict[str, Any]:
-    from codemoe.evaluate.statistics import pass_at_k
-
-    found = Counter(verdict.status for verdict in verdicts)
-    counted = [verdict for verdict in verdicts if verdict.counted]
-    tries: Counter[str] = Counter(verdict.id for verdict in counted)
-    passes: Counter[str] = Counter(v.id for v in counted if v.status == "pass")
-    at_k: dict[str, float | None] = {}
-    for size in k:
-        values = [pass_at_k(n, passes[name], size) for name, n in tries.items() if n >= size]
-        at_k[str(size)] = sum(values) / len(values) if values else None
-    return {
-        "n": len(counted),
-        "passed": found["pass"],
-        "not_run": len(verdicts) - len(counted),
-        "by_status": {status: found[status] for status in STATUSES if found[status]},
-        "pass_at_k": at_k,
-    }
-
-
 def read_samples(path: Path, problems: Sequence[Problem]) -> list[Sample]:
     """The samples of a file in its order, joined with their problems."""
     by_id = {problem.id: problem for problem in problems}
@@ -150,16 +124,19 @@ def read_samples(path: Path, problems: Sequence[Problem]) -> list[Sample]:
                 f"{path}:{line}: the suite has no problem {name!r}",
                 f"ids of the suite look like {next(iter(by_id))!r}",
             )
-        if ("completion" in row) == ("program" in row):
+        given = [name for name in KINDS if name in row]
+        if len(given) != 1:
             raise UserError(
-                f"{path}:{line}: expected 'completion' or 'program', "
-                f"found {'both' if 'program' in row else 'neither'} ({fields.names()})",
-                "'completion' is placed after the prompt, 'program' is run as it is",
+                f"{path}:{line}: expected 'completion', 'program' or 'answer', "
+                f"found {' and '.join(given) or 'none of them'} ({fields.names()})",
+                "'completion' is placed after the prompt, 'program' is run as it is, and the code "
+                "in an 'answer' is looked for",
             )
-        if "program" in row:
-            program = fields.text("program")
+        text = fields.text(given[0])
+        if given[0] == "completion":
+            program = problem.program(text)
         else:
-            program = problem.program(fields.text("completion"))
+            program = text if given[0] == "program" else extract(problem, text).program(problem)
         samples.append(Sample(problem, counts[name], program))
         counts[name] += 1
     return samples

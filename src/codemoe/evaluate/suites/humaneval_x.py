@@ -66,7 +66,7 @@ _GO_PACKAGES = (
     "bytes crypto/md5 errors fmt math math/big math/bits math/rand os regexp sort strconv strings "
     "time unicode unicode/utf8"
 )
-_GO_IMPORTS = re.compile(r"\bimport\s*(?:\(([^)]*)\)|(\"[^\"]+\"))")
+GO_IMPORTS = re.compile(r"\bimport\s*(?:\(([^)]*)\)|(\"[^\"]+\"))")
 # The part of testify/assert that such tests call; its comparison is reflect's as well.
 _GO_ASSERT = """
 type assertions struct{ t *testing.T }
@@ -109,10 +109,10 @@ func (a *assertions) InDelta(expected, actual, delta float64, _ ...interface{}) 
 
 def _go(problem: Problem, completion: str) -> str:
     """One import block of what is used: Go refuses both a missing and an unused import."""
-    prompt = _GO_IMPORTS.sub("", problem.prompt)
-    body = _GO_IMPORTS.sub("", completion)
+    prompt = GO_IMPORTS.sub("", problem.prompt)
+    body = GO_IMPORTS.sub("", completion)
     named = _GO_PACKAGES.split()
-    for match in _GO_IMPORTS.finditer(problem.prompt + "\n" + completion):
+    for match in GO_IMPORTS.finditer(problem.prompt + "\n" + completion):
         named += re.findall(r'"([^"]+)"', match.group())
     code = "\n".join((prompt, body, problem.tests))
     used = {
