@@ -22,11 +22,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Effort:
-    """What answering took: generated tokens, seconds of generation, peak memory (see memory.py)."""
+    """What answering took: generated tokens, and seconds of generation."""
 
     tokens: int
     seconds: float
-    peak_memory_mb: float
+
+    @property
+    def tokens_per_s(self) -> float:
+        return self.tokens / max(self.seconds, 1e-9)
 
 
 @dataclass(frozen=True)
@@ -147,10 +150,7 @@ def answer_all(
             ask(batches[0])  # nothing was left to answer, but what it needs is to be told
     by_key = {_key(sample): sample for sample in [*done, *map(_unanswered, too_long)]}
     ordered = [by_key[key] for key in order]
-    effort = Effort(
-        sum(s["tokens"] for s in ordered), sum(s["seconds"] for s in ordered), memory.peak_mb
-    )
-    return ordered, effort
+    return ordered, Effort(sum(s["tokens"] for s in ordered), sum(s["seconds"] for s in ordered))
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:

@@ -1,9 +1,10 @@
 """Peak memory of one model, although others were loaded in the same process before it.
 
-On a CPU it is how far the process' resident memory rose above where it stood before the model was
-loaded: weights, cache and activations, without Python and its libraries, which every model shares.
-The kernel keeps the highest value, so that no peak falls between two looks; where it cannot be
-reset (not Linux), a thread looks every 20 ms. On a GPU it is the allocator's peak there.
+On a CPU it is how far the process' resident memory stood, at its highest, above where it stands
+when the model is gone again: weights, cache and activations, without Python and its libraries,
+which every model shares and the first one loads. The kernel keeps the highest value, so that no
+peak falls between two looks; where it cannot be reset (not Linux), a thread looks every 20 ms. On
+a GPU it is the allocator's peak there.
 """
 
 import contextlib
@@ -22,7 +23,7 @@ _INTERVAL_S = 0.02
 
 
 class PeakMemory:
-    """Made before a model is loaded; `peak_mb` is asked when it has done its work."""
+    """Made before a model is loaded; `close` when it has done its work and is gone."""
 
     def __init__(self) -> None:
         gc.collect()
@@ -31,38 +32,37 @@ class PeakMemory:
         if self._gpu:
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
-        self._before = psutil.Process().memory_info().rss
         self._by_kernel = _reset_peak()
-        self._sampled = self._before
+        self._highest = psutil.Process().memory_info().rss
 
     @contextlib.contextmanager
     def watch(self) -> Iterator[None]:
-        """Around the work; only needed where the kernel does not keep the peak."""
-        if self._gpu or self._by_kernel:
-            yield
-            return
+        """Around the work: afterwards the highest value is known."""
         stop = threading.Event()
-        process = psutil.Process()
-
-        def look() -> None:
-            while not stop.wait(_INTERVAL_S):
-                self._sampled = max(self._sampled, process.memory_info().rss)
-
-        thread = threading.Thread(target=look, daemon=True)
-        thread.start()
+        thread = threading.Thread(target=self._look, args=(stop,), daemon=True)
+        if not (self._gpu or self._by_kernel):
+            thread.start()
         try:
             yield
         finally:
             stop.set()
-            thread.join()
+            if thread.ident is not None:
+                thread.join()
+            now = _kernel_peak() if self._by_kernel else psutil.Process().memory_info().rss
+            self._highest = max(self._highest, now)
 
-    @property
-    def peak_mb(self) -> float:
-        """In MiB, from the start until now."""
+    def _look(self, stop: threading.Event) -> None:
+        process = psutil.Process()
+        while not stop.wait(_INTERVAL_S):
+            self._highest = max(self._highest, process.memory_info().rss)
+
+    def close(self) -> float:
+        """The peak in MiB."""
         if self._gpu:
             return torch.cuda.max_memory_allocated() / 2**20
-        peak = _kernel_peak() if self._by_kernel else self._sampled
-        return max(0, max(peak, psutil.Process().memory_info().rss) - self._before) / 2**20
+        gc.collect()
+        _return_free_memory()
+        return max(0, self._highest - psutil.Process().memory_info().rss) / 2**20
 
 
 def _return_free_memory() -> None:

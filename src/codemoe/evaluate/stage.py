@@ -125,6 +125,7 @@ def _evaluate(name: ModelName, recipe: Recipe, out: Path) -> None:
     routing = _routing(how.routers, model, rows, samples, recipe)
     size = size_of(model, how.routers)
     del model
+    peak_memory_mb = memory.close()
     sandbox = sandbox_probe(recipe.eval, any(row.id in suite for row in rows))
     verdicts: Sequence[tuple[str | None, str]] = [(None, "")] * len(rows)
     if sandbox.tier is not None:
@@ -150,8 +151,8 @@ def _evaluate(name: ModelName, recipe: Recipe, out: Path) -> None:
         "routing": routing,
         "cost": {
             **asdict(size),
-            "tokens_per_s": effort.tokens / max(effort.seconds, 1e-9),
-            "peak_memory_mb": effort.peak_memory_mb,
+            "tokens_per_s": effort.tokens_per_s,
+            "peak_memory_mb": peak_memory_mb,
         },
         "sandbox": asdict(sandbox),
         "seconds": effort.seconds,

@@ -64,7 +64,9 @@ def share_interval(share: float, n: int) -> tuple[float, float] | None:
     z = _SURE
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
+    low, high = max(0.0, float(middle - half)), min(1.0, float(middle + half))
+    # Exactly, and not but for rounding.
+    return (0.0 if share == 0 else low), (1.0 if share == 1 else high)
 
 
 _SURE, _POWER = 1.959964, 0.841621  # normal quantiles of 97.5 % and 80 %

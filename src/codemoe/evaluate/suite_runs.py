@@ -17,6 +17,7 @@ from codemoe.recipe import ModelName, Recipe, SuiteConfig
 if TYPE_CHECKING:
     from codemoe.evaluate.answers import Effort, Question
     from codemoe.evaluate.cost import Size
+    from codemoe.evaluate.memory import PeakMemory
     from codemoe.models.generate import Generation
 
 _CHECK_EVERY = 8  # tokens between two looks at whether an answer is finished
@@ -89,11 +90,14 @@ def evaluate_suite(name: ModelName, recipe: Recipe, run: SuiteRun, out: Path) ->
     """Answer a suite's problems, run them, sum up: samples, results and metrics in `out`."""
     from codemoe.evaluate.answers import SAMPLES
     from codemoe.evaluate.execute import execute_suite
+    from codemoe.evaluate.memory import PeakMemory
     from codemoe.evaluate.sandbox import Limits
     from codemoe.evaluate.scoring import sandbox_probe
 
     problems = run.problems()
-    samples, effort, size = _answer(name, recipe, run, problems, out)
+    memory = PeakMemory()
+    samples, effort, size = _answer(name, recipe, run, problems, out, memory)
+    peak_memory_mb = memory.close()
     sandbox = sandbox_probe(recipe.eval, True)
     found: dict[str, Any] = {}
     if sandbox.tier is not None:
@@ -122,8 +126,8 @@ def evaluate_suite(name: ModelName, recipe: Recipe, run: SuiteRun, out: Path) ->
         },
         "cost": {
             **asdict(size),
-            "tokens_per_s": effort.tokens / max(effort.seconds, 1e-9),
-            "peak_memory_mb": effort.peak_memory_mb,
+            "tokens_per_s": effort.tokens_per_s,
+            "peak_memory_mb": peak_memory_mb,
         },
         "sandbox": asdict(sandbox),
         "seconds": effort.seconds,
@@ -137,16 +141,19 @@ def evaluate_suite(name: ModelName, recipe: Recipe, run: SuiteRun, out: Path) ->
 
 
 def _answer(
-    name: ModelName, recipe: Recipe, run: SuiteRun, problems: Sequence[Problem], out: Path
+    name: ModelName,
+    recipe: Recipe,
+    run: SuiteRun,
+    problems: Sequence[Problem],
+    out: Path,
+    memory: "PeakMemory",
 ) -> "tuple[list[dict[str, Any]], Effort, Size]":
     """Samples of all problems; the model is gone from memory when programs start to run."""
     from codemoe.evaluate.answers import answer_all
     from codemoe.evaluate.cost import size_of
-    from codemoe.evaluate.memory import PeakMemory
     from codemoe.evaluate.suites.ask import kept_of
 
     how = CONTENDERS[name]
-    memory = PeakMemory()
     model = how.open(recipe)
     questions, left_off = _questions(model.tokenizer, problems, run.config)
     own = recipe.expert_of_language()

@@ -29,7 +29,8 @@ HUMANEVAL_X: dict[str, dict[str, Any]] = {
     },
     "java": {
         "task_id": "Java/900",
-        "prompt": "import java.util.*;\n\nclass Solution {\n    public int twice(int x) {\n",
+        "prompt": "import java.util.*;\n\nclass Solution {\n    /**\n    Twice x.\n     */\n"
+        "    public int twice(int x) {\n",
         "canonical_solution": "        return 2 * x;\n    }\n}",
         "test": "public class Main {\n    public static void main(String[] args) {\n"
         "        if (new Solution().twice(4) != 8) { throw new AssertionError(); }\n    }\n}\n",
@@ -38,7 +39,7 @@ HUMANEVAL_X: dict[str, dict[str, Any]] = {
     },
     "cpp": {
         "task_id": "CPP/900",
-        "prompt": "#include<vector>\nusing namespace std;\nint twice(int x){\n",
+        "prompt": "/*\nTwice x.\n*/\n#include<vector>\nusing namespace std;\nint twice(int x){\n",
         "canonical_solution": "    return 2 * x;\n}\n",
         "test": "#undef NDEBUG\n#include<assert.h>\nint main(){\n    assert (twice(4)==8);\n}\n",
         "declaration": "int twice(int x){\n",
@@ -97,7 +98,8 @@ MBXP: dict[str, dict[str, Any]] = {
     "java": {
         "task_id": "MBJP/900",
         "language": "java",
-        "prompt": "import java.util.*;\n\nclass Twice {\n    public static int twice(int x) {\n",
+        "prompt": "import java.util.*;\n\nclass Twice {\n    /**\n     * * Twice x.\n     *\n     */\n"
+        "    public static int twice(int x) {\n",
         "entry_point": "twice",
         "canonical_solution": "        return 2 * x;\n    }\n}",
         "test": "\n\nclass Main {\n    public static void main(String[] args) throws Exception {\n"
@@ -108,7 +110,8 @@ MBXP: dict[str, dict[str, Any]] = {
     "cpp": {
         "task_id": "MBCPP/900",
         "language": "cpp",
-        "prompt": "#include <bits/stdc++.h>\nusing namespace std;\n\nint twice(int x) {\n",
+        "prompt": "#include <bits/stdc++.h>\nusing namespace std;\n\n\n"
+        "/**\n * Twice x.\n */\nint twice(int x) {\n",
         "entry_point": "twice",
         "canonical_solution": "    return 2 * x;\n}",
         "test": "\nint main(int argc, char* argv[]) {\n    if (twice(4) != 8) {\n"

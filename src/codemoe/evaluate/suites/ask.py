@@ -9,6 +9,7 @@ from typing import Any, Literal
 from codemoe.data.prompt import EncodedPrompt, encode_prompt
 from codemoe.evaluate.suites.extract import cut
 from codemoe.evaluate.suites.problem import Problem
+from codemoe.languages import LANGUAGES
 
 Style = Literal["continue", "ask", "raw"]
 _DOCSTRING = re.compile(r"(\"\"\"|''')(.*?)\1", re.DOTALL)
@@ -70,7 +71,9 @@ def kept_of(problem: Problem, style: Style, left_off: str, text: str) -> dict[st
     start = 0
     while start < min(len(left_off), len(text)) and text[start] == left_off[start]:
         start += 1
-    if start < len(left_off) and not text[start : start + 1].isspace():
+    rest = text[start:]
+    comment = LANGUAGES[problem.language].line_comment
+    if start < len(left_off) and (not rest[:1].isspace() or rest.lstrip().startswith(comment)):
         # It went on in the prompt's last line, as with a comment there.
         return {"program": problem.prompt.rstrip() + cut(problem, text)}
-    return {"completion": cut(problem, text[start:])}
+    return {"completion": cut(problem, rest)}
