@@ -108,6 +108,7 @@ def _evaluate(name: ModelName, recipe: Recipe, out: Path) -> None:
         result_rows,
         sandbox_probe,
     )
+    from codemoe.evaluate.traces import TRACES, trace_rows
 
     data_dir = recipe.run_dir / "data"
     asked = read_split(data_dir, recipe.eval.split)
@@ -123,6 +124,9 @@ def _evaluate(name: ModelName, recipe: Recipe, out: Path) -> None:
     model = how.open(recipe)
     samples, effort = answer_rows(model, name, how, recipe, rows, out, memory)
     routing = _routing(how.routers, model, rows, samples, recipe)
+    traces = trace_rows(model, how.routers, rows, samples, own_experts(recipe, rows))
+    if traces is not None:
+        (out / TRACES).write_text(json.dumps(traces) + "\n", encoding="utf-8")
     size = size_of(model, how.routers)
     del model
     peak_memory_mb = memory.close()

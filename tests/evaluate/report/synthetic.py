@@ -227,6 +227,8 @@ def _scores(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "dataflow_match": None if rows[0]["language"] == "rust" else min(1.0, mean * 1.1),
         "floor": 0.27,
         "empty": sum(not row["prediction"] for row in rows),
+        "degenerate": 0,
+        "cut_off": 1,
         "exact": float(np.mean(exact)),
         "exact_interval": list(bootstrap_interval(exact)),
         "pass_at_1": float(np.mean(ran)) if ran else None,

@@ -66,6 +66,8 @@ def test_summary_has_the_promised_keys(full_report: tuple[Path, dict[str, Any]])
         "models",
         "retention",
         "routing",
+        "answers",
+        "suites",
         "cost",
         "seconds",
         "intervals",
@@ -86,6 +88,7 @@ def test_summary_has_the_promised_keys(full_report: tuple[Path, dict[str, Any]])
     }
     for cost in summary["cost"].values():
         assert cost.keys() == {
+            "flops_per_token",
             "active_parameters",
             "total_parameters",
             "tokens_per_s",

@@ -98,7 +98,8 @@ MBXP: dict[str, dict[str, Any]] = {
     "java": {
         "task_id": "MBJP/900",
         "language": "java",
-        "prompt": "import java.util.*;\n\nclass Twice {\n    /**\n     * * Twice x.\n     *\n     */\n"
+        "prompt": "import java.util.*;\n\nclass Twice {\n    /**\n     * * Twice x.\n"
+        "     *\n     */\n"
         "    public static int twice(int x) {\n",
         "entry_point": "twice",
         "canonical_solution": "        return 2 * x;\n    }\n}",

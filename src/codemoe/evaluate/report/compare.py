@@ -17,6 +17,7 @@ from codemoe.evaluate.statistics import (
     RESAMPLES,
     PairedBootstrap,
     bootstrap_interval,
+    detectable_difference,
     paired_bootstrap,
     share_interval,
 )
@@ -132,3 +133,11 @@ def difference(
     """CodeBLEU of `a` minus that of `b` over their common tasks; None: they have none."""
     first, second = paired_scores(a, b, language)
     return paired_bootstrap(first, second) if first.size else None
+
+
+def least_difference(a: ModelResult, b: ModelResult) -> float | None:
+    """The smallest true difference in CodeBLEU that their common tasks would have shown."""
+    first, second = paired_scores(a, b)
+    if first.size < 2:
+        return None
+    return detectable_difference(first.size, spread=float((first - second).std(ddof=1)))

@@ -49,11 +49,17 @@ def build_summary(evaluation: Evaluation) -> dict[str, Any]:
             name: {
                 "active_parameters": model.cost.active_parameters,
                 "total_parameters": model.cost.total_parameters,
+                "flops_per_token": model.cost.flops_per_token,
                 "tokens_per_s": model.cost.tokens_per_s,
                 "peak_memory_mb": model.cost.peak_memory_mb,
             }
             for name, model in evaluation.models.items()
         },
+        "answers": {
+            name: {language: _answers(scores) for language, scores in table.items()}
+            for name, table in tables.items()
+        },
+        "suites": _suites(evaluation),
         "seconds": round(sum(stage.seconds for stage in evaluation.stages), 3),
         "intervals": {
             "models": {
@@ -76,6 +82,29 @@ def _scores(scores: Scores) -> dict[str, float | None]:
         "exact": scores.exact,
         "wrong_language": scores.wrong_language,
     }
+
+
+def _answers(scores: Scores) -> dict[str, int]:
+    """How many answers there are, and how many of them are none."""
+    return {
+        "n": scores.n,
+        "empty": scores.empty,
+        "degenerate": scores.degenerate,
+        "cut_off": scores.cut_off,
+    }
+
+
+def _suites(evaluation: Evaluation) -> dict[str, dict[str, Any]]:
+    """suite -> model -> pass@k and its interval; by k as text."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, model in evaluation.models.items():
+        for suite, result in model.suites.items():
+            found.setdefault(suite, {})[name] = {
+                "problems": result.problems,
+                "pass_at_k": result.pass_at_k,
+                "pass_at_k_interval": result.pass_at_k_interval,
+            }
+    return found
 
 
 def _intervals(scores: Scores) -> dict[str, list[float] | None]:

@@ -1,7 +1,13 @@
 """What stands in the report's tables."""
 
-from codemoe.evaluate.report.compare import Ratio, difference, over_languages
+from codemoe.evaluate.report.compare import (
+    Ratio,
+    difference,
+    least_difference,
+    over_languages,
+)
 from codemoe.evaluate.report.read import Evaluation, Interval, Scores, Stage
+from codemoe.evaluate.report.suites import suites_table
 from codemoe.evaluate.report.summary import ALL, BASE, EXPERT, MIXTURE, ORACLE, ratios
 from codemoe.evaluate.report.table import Cell, Table
 from codemoe.evaluate.report.words import (
@@ -30,6 +36,7 @@ def all_tables(evaluation: Evaluation) -> dict[str, Table]:
         retention_table(evaluation),
         components(evaluation),
         tested(evaluation),
+        suites_table(evaluation),
         costs(evaluation),
         stages(evaluation),
     )
@@ -158,11 +165,13 @@ def against_each(evaluation: Evaluation) -> Table | None:
             p = f"{gap.p:.3f}" if gap.p >= 0.001 else "< 0.001"
             identical = gap.difference == 0 and gap.interval == (0.0, 0.0)
             words = "identical" if identical else standing(gap.interval)
+            least = least_difference(mixture, model)
             rows.append(
                 (
                     _model(name),
                     Cell(score(gap.difference), interval(gap.interval), strong=True),
                     Cell(DASH if identical else p),
+                    Cell(DASH if not least else score(least)),
                     Cell(words),
                 )
             )
@@ -171,9 +180,11 @@ def against_each(evaluation: Evaluation) -> Table | None:
     return Table(
         "against",
         "The mixture against each model, on the same tasks",
-        ("Model", "Difference", "p", "The mixture is"),
+        ("Model", "Difference", "p", "Least", "The mixture is"),
         tuple(rows),
-        "Difference in CodeBLEU, mixture minus model, by paired bootstrap over tasks.",
+        "Difference in CodeBLEU, mixture minus model, by paired bootstrap over tasks. Least: a "
+        "true difference smaller than this would probably have gone unseen with so many tasks "
+        "(80 % power at the 5 % level).",
     )
 
 
@@ -295,7 +306,10 @@ def costs(evaluation: Evaluation) -> Table:
             "Peak memory",
         ),
         tuple(rows),
-        "Tokens per second while generating the answers of this evaluation, on this machine.",
+        "FLOPs: of a forward pass, 2 for each active weight that multiplies; attention's own "
+        "products grow with the context and are the same for all. Tokens per second: while "
+        "generating the answers of this evaluation, on this machine. Peak memory: weights, cache "
+        "and activations, above what the process held without the model.",
         model_label(MIXTURE),
     )
 
