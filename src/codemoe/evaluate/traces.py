@@ -69,15 +69,21 @@ def trace_rows(
 
 
 @torch.inference_mode()
-def _by_token(model: CodeModel, row: Row, text: str) -> Trace:
+def token_choices(model: CodeModel, ids: Sequence[int], marker: int) -> list[list[int]]:
+    """(T, L) indices of experts: what each layer's gate chooses for each token; NONE before the
+    marker where experts act from there on."""
     mixture = model.mixture
     assert mixture is not None
-    ids, marker, answer = _ids(model, row, text)
     first = 0 if mixture.activation == "all" else marker
     with mixture.layers.use_tokens(mixture.token_routers, None, first) as records:
         _read(model, ids)
     choices_TL = torch.stack([record.experts_NK[:, 0] for record in records], dim=1).tolist()
-    chosen = [[NONE] * len(records)] * first + choices_TL
+    return [[NONE] * len(records) for _ in range(first)] + choices_TL
+
+
+def _by_token(model: CodeModel, row: Row, text: str) -> Trace:
+    ids, marker, answer = _ids(model, row, text)
+    chosen = token_choices(model, ids, marker)
     sure = [1.0 if NONE in layers else _agreement(layers) for layers in chosen]
     return Trace(row.id, row.language, marker, answer, _pieces(model, ids), chosen, sure)
 
