@@ -70,21 +70,27 @@ def trace_rows(
 
 @torch.inference_mode()
 def token_choices(model: CodeModel, ids: Sequence[int], marker: int) -> list[list[int]]:
-    """(T, L) indices of experts: what each layer's gate chooses for each token; NONE before the
-    marker where experts act from there on."""
+    """(T, L) indices of experts: what each layer's gate chooses for each token.
+
+    NONE where no expert acts: before the marker of a mixture that runs as `completion`, and in
+    layers without a gate.
+    """
     mixture = model.mixture
     assert mixture is not None
     first = 0 if mixture.activation == "all" else marker
     with mixture.layers.use_tokens(mixture.token_routers, None, first) as records:
         _read(model, ids)
-    choices_TL = torch.stack([record.experts_NK[:, 0] for record in records], dim=1).tolist()
-    return [[NONE] * len(records) for _ in range(first)] + choices_TL
+    chosen_TL = torch.full((len(ids), len(mixture.token_routers)), NONE)
+    for layer, record in records.items():
+        chosen_TL[first:, layer] = record.experts_NK[:, 0].cpu()
+    choices: list[list[int]] = chosen_TL.tolist()
+    return choices
 
 
 def _by_token(model: CodeModel, row: Row, text: str) -> Trace:
     ids, marker, answer = _ids(model, row, text)
     chosen = token_choices(model, ids, marker)
-    sure = [1.0 if NONE in layers else _agreement(layers) for layers in chosen]
+    sure = [_agreement(layers) for layers in chosen]
     return Trace(row.id, row.language, marker, answer, _pieces(model, ids), chosen, sure)
 
 
@@ -129,7 +135,9 @@ def _read(model: CodeModel, ids: Sequence[int]) -> None:
 
 
 def _agreement(layers: Sequence[int]) -> float:
-    return max(layers.count(expert) for expert in set(layers)) / len(layers)
+    """Share of the layers that route which send the token to its commonest expert."""
+    routed = [expert for expert in layers if expert != NONE]
+    return max((routed.count(expert) for expert in set(routed)), default=1) / max(len(routed), 1)
 
 
 def _pieces(model: CodeModel, ids: Sequence[int]) -> list[str]:

@@ -331,7 +331,7 @@ def test_traces_are_coloured_and_escaped(full_report: tuple[Path, dict[str, Any]
     assert {"class": "x2 s50", "title": "layers: JavaScript 3, Python 2"} in tokens
     assert {"class": "x1 s100", "title": "Java in all 5 layers"} in tokens
     assert "JavaScript 90" in page.text  # of the choices in its answer
-    assert "sure at the marker; so from the first token on" in page.text
+    assert "sure at the marker, and settled on from the first token." in page.text
 
 
 def test_suites_are_told_with_intervals_and_what_they_can_show(
@@ -340,7 +340,8 @@ def test_suites_are_told_with_intervals_and_what_they_can_show(
     out, summary = full_report
     assert summary["suites"]["HumanEval"]["moe-sequence"]["pass_at_k"] == {"1": 0.3, "10": 0.6}
     text = _page(out).text
-    assert "HumanEval pass@10" in text
+    assert "HumanEval pass@1" in text
+    assert "@10 60.0" in text
     assert "HumanEval: 164 problems, 10 answers each" in text
     assert "a change below about 11" in text
     tables = (out / "tables.md").read_text(encoding="utf-8")

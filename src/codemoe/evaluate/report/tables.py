@@ -1,5 +1,7 @@
 """What stands in the report's tables."""
 
+from collections import defaultdict
+
 from codemoe.evaluate.report.compare import (
     Ratio,
     difference,
@@ -7,7 +9,7 @@ from codemoe.evaluate.report.compare import (
     over_languages,
 )
 from codemoe.evaluate.report.read import Evaluation, Interval, Scores, Stage
-from codemoe.evaluate.report.suites import suites_table
+from codemoe.evaluate.report.suites import suites_tables
 from codemoe.evaluate.report.summary import ALL, BASE, EXPERT, MIXTURE, ORACLE, ratios
 from codemoe.evaluate.report.table import Cell, Table
 from codemoe.evaluate.report.words import (
@@ -36,7 +38,7 @@ def all_tables(evaluation: Evaluation) -> dict[str, Table]:
         retention_table(evaluation),
         components(evaluation),
         tested(evaluation),
-        suites_table(evaluation),
+        *suites_tables(evaluation),
         costs(evaluation),
         stages(evaluation),
     )
@@ -165,14 +167,17 @@ def against_each(evaluation: Evaluation) -> Table | None:
             p = f"{gap.p:.3f}" if gap.p >= 0.001 else "< 0.001"
             identical = gap.difference == 0 and gap.interval == (0.0, 0.0)
             words = "identical" if identical else standing(gap.interval)
-            least = least_difference(mixture, model)
+            least = (
+                least_difference(mixture, model)
+                if gap.interval[0] <= 0 <= gap.interval[1]
+                else None
+            )
             rows.append(
                 (
                     _model(name),
                     Cell(score(gap.difference), interval(gap.interval), strong=True),
                     Cell(DASH if identical else p),
-                    Cell(DASH if not least else score(least)),
-                    Cell(words),
+                    Cell(words, f"a gap under {score(least)} would be unseen" if least else ""),
                 )
             )
     if not rows:
@@ -180,11 +185,11 @@ def against_each(evaluation: Evaluation) -> Table | None:
     return Table(
         "against",
         "The mixture against each model, on the same tasks",
-        ("Model", "Difference", "p", "Least", "The mixture is"),
+        ("Model", "Difference", "p", "The mixture is"),
         tuple(rows),
-        "Difference in CodeBLEU, mixture minus model, by paired bootstrap over tasks. Least: a "
-        "true difference smaller than this would probably have gone unseen with so many tasks "
-        "(80 % power at the 5 % level).",
+        "Difference in CodeBLEU, mixture minus model, by paired bootstrap over tasks. Unseen: "
+        "so small a true gap would probably not show with so many tasks (less than 80 % power at "
+        "the 5 % level).",
     )
 
 
@@ -325,10 +330,11 @@ def stages(evaluation: Evaluation) -> Table | None:
     rows = []
     for kind, members in kinds.items():
         seconds = sum(stage.seconds for stage in members)
-        inner = [
-            (stage.name.split("/")[1], stage.seconds) for stage in members if "/" in stage.name
-        ]
-        note = ", ".join(f"{name} {duration(spent)}" for name, spent in inner)
+        inner: dict[str, float] = defaultdict(float)
+        for stage in members:
+            for name in stage.name.split("/")[1:2]:
+                inner[name] += stage.seconds
+        note = ", ".join(f"{name} {duration(spent)}" for name, spent in inner.items())
         share = percent(seconds / total, 0) if total else DASH
         rows.append((Cell(kind, note), Cell(duration(seconds)), Cell(share)))
     rows.append((Cell("Total"), Cell(duration(total), strong=True), Cell("")))

@@ -109,16 +109,12 @@ def _told(traces: Traces, trace: Trace, by_token: bool) -> str:
             f"{language_label(traces.experts[expert])} {percent(count / total, 0)}"
             for expert, count in counts.most_common()
         ]
-        return f"Of all choices in the answer: {', '.join(shares)}."
+        return f"asked: of all choices in the answer {', '.join(shares)}."
     chosen = counts.most_common(1)[0][0]
     sure = trace.sure_T[max(trace.marker - 1, 0)]
     settled = trace.marker
     while settled > 0 and trace.chosen_TL[settled - 1][0] == chosen:
         settled -= 1
     label = language_label(traces.experts[chosen])
-    when = (
-        "from the first token on"
-        if settled == 0
-        else f"from token {settled + 1} of {trace.marker} on"
-    )
-    return f"{label}, {percent(sure)} sure at the marker; so {when}."
+    when = "from the first token" if settled == 0 else f"from token {settled + 1} of {trace.marker}"
+    return f"asked: {label} chosen, {percent(sure)} sure at the marker, and settled on {when}."
