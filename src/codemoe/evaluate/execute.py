@@ -57,16 +57,18 @@ def execute_suite(
     limits: Limits = Limits(),  # noqa: B008 (frozen)
     workers: int | None = None,
     cache: Path | None = None,
+    suite_format: str | None = None,
 ) -> dict[str, Any]:
     """Judge samples, or the canonical solutions when `samples_path` is None, and sum up.
 
     Rows `{id, language, status, seconds, detail, sample, digest}` are appended to `results_path`
     as they come; rows already there for the same program are not run again. `on_result` is called
     for new verdicts only. Statuses that say nothing about a program (no toolchain, sandbox
-    trouble) are left out of pass@k and counted under `not_run`.
+    trouble) are left out of pass@k and counted under `not_run`. `suite_format` is one of
+    `suites.FORMATS`; without it the suite's first row tells.
     Raises UserError for bad input, WorkError when there is no sandbox.
     """
-    problems = read_suite(Path(suite_path))
+    problems = read_suite(Path(suite_path), suite_format)
     if samples_path is None:
         samples = _canonical(problems, Path(suite_path))
     else:

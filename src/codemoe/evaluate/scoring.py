@@ -141,5 +141,6 @@ def figures(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "pass_at_1": sum(passed) / len(passed) if passed else None,
         "pass_at_1_interval": _share(passed),
         "wrong_language": sum(wrong) / len(wrong),
+        "wrong_language_interval": _share(wrong),
         "by_status": dict(Counter(r["status"] for r in results if r["status"] is not None)),
     }

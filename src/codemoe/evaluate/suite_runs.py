@@ -110,6 +110,7 @@ def evaluate_suite(name: ModelName, recipe: Recipe, run: SuiteRun, out: Path) ->
                 lambda verdict: advance(1, ""),
                 limits=Limits(wall_s=recipe.eval.timeout_s),
                 cache=recipe.run_dir / ".cache" / "verdicts",
+                suite_format=run.config.format,
             )
     metrics = {
         "model": name,

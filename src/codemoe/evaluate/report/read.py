@@ -31,6 +31,7 @@ class Scores:
     exact_interval: Interval | None = None
     pass_at_1: float | None = None
     pass_at_1_interval: Interval | None = None
+    wrong_language_interval: Interval | None = None
     floor: float | None = None  # CodeBLEU of other tasks' answers
     empty: int = 0
     degenerate: int = 0  # answers that end in a loop

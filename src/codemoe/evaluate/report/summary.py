@@ -112,6 +112,7 @@ def _intervals(scores: Scores) -> dict[str, list[float] | None]:
         "codebleu": _pair(scores.codebleu_interval),
         "pass_at_1": _pair(scores.pass_at_1_interval),
         "exact": _pair(scores.exact_interval),
+        "wrong_language": _pair(scores.wrong_language_interval),
     }
 
 
