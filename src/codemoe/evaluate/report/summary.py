@@ -49,11 +49,13 @@ def build_summary(evaluation: Evaluation) -> dict[str, Any]:
             name: {
                 "active_parameters": model.cost.active_parameters,
                 "total_parameters": model.cost.total_parameters,
-                "flops_per_token": model.cost.flops_per_token,
                 "tokens_per_s": model.cost.tokens_per_s,
                 "peak_memory_mb": model.cost.peak_memory_mb,
             }
             for name, model in evaluation.models.items()
+        },
+        "flops_per_token": {
+            name: model.cost.flops_per_token for name, model in evaluation.models.items()
         },
         "answers": {
             name: {language: _answers(scores) for language, scores in table.items()}
