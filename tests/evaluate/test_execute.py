@@ -117,6 +117,15 @@ def test_bad_samples_name_the_line(
     assert message in caught.value.what
 
 
+def test_ids_of_mbpp_may_name_their_suite(suite: Path, tmp_path: Path) -> None:
+    path = _write(
+        tmp_path / "s.jsonl",
+        {"task_id": "Mbpp/7", "program": "x"},
+        {"task_id": 7, "program": "y"},
+    )
+    assert [s.key for s in read_samples(path, read_suite(suite))] == [("7", 0), ("7", 1)]
+
+
 def test_more_samples_are_needed_for_a_larger_k(suite: Path) -> None:
     with pytest.raises(UserError, match="pass@10 needs 10 samples"):
         execute_suite(suite, k=(1, 10))

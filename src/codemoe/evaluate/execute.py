@@ -120,7 +120,8 @@ def read_samples(path: Path, problems: Sequence[Problem]) -> list[Sample]:
     for line, row in read_jsonl(path):
         fields = Fields(path, line, row)
         name = fields.identity("id", "task_id")
-        problem = by_id.get(name)
+        # MBPP's own ids are plain numbers; tools write "Mbpp/2" for them.
+        problem = by_id.get(name) or by_id.get(name.rpartition("/")[2])
         if problem is None:
             raise UserError(
                 f"{path}:{line}: the suite has no problem {name!r}",
@@ -139,8 +140,8 @@ def read_samples(path: Path, problems: Sequence[Problem]) -> list[Sample]:
             program = problem.program(text)
         else:
             program = text if given[0] == "program" else extract(problem, text).program(problem)
-        samples.append(Sample(problem, counts[name], program))
-        counts[name] += 1
+        samples.append(Sample(problem, counts[problem.id], program))
+        counts[problem.id] += 1
     return samples
 
 

@@ -348,6 +348,28 @@ def test_suites_are_told_with_intervals_and_what_they_can_show(
     assert "| HumanEval pass@1 |" in tables
 
 
+def test_traces_are_a_table_too(full_report: tuple[Path, dict[str, Any]]) -> None:
+    out, _ = full_report
+    with (out / "traces.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 4 * 10 * (5 + 1)  # languages, tokens, layers of both ways of routing
+    token = [r for r in rows if r["model"] == "moe-token" and "/cpp/" in r["id"]]
+    assert {r["expert"] for r in token if r["position"] == "4"} == {""}
+    assert [r["expert"] for r in token if r["position"] == "8"] == ["cpp"] * 3 + ["python"] * 2
+    assert {r["part"] for r in rows if int(r["position"]) < 6} == {"prompt"}
+
+
+def test_programs_that_pass_are_compared_in_pairs(full_report: tuple[Path, dict[str, Any]]) -> None:
+    out, summary = full_report
+    tables = (out / "tables.md").read_text(encoding="utf-8")
+    part = tables.split("## pass@1: the mixture against each model")[1].split("\n## ")[0]
+    rates = {name: summary["models"][name]["all"]["pass_at_1"] for name in ("base", "moe-sequence")}
+    gap = rates["moe-sequence"] - rates["base"]
+    assert f"| Base (base) | **{gap:.3f}**" in part
+    assert "| Own expert (expert) | **0.000**" in part
+    assert "identical" in part
+
+
 def test_damaged_traces_are_told(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", Plan(n=2, models=("moe-token",)))
     path = run / "eval" / "moe-token" / "test" / "traces.json"

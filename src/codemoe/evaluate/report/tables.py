@@ -2,12 +2,8 @@
 
 from collections import defaultdict
 
-from codemoe.evaluate.report.compare import (
-    Ratio,
-    difference,
-    least_difference,
-    over_languages,
-)
+from codemoe.evaluate.report.against import against_each, tested_against
+from codemoe.evaluate.report.compare import Ratio, over_languages
 from codemoe.evaluate.report.read import Evaluation, Interval, Scores, Stage
 from codemoe.evaluate.report.suites import suites_tables
 from codemoe.evaluate.report.summary import ALL, BASE, EXPERT, MIXTURE, ORACLE, ratios
@@ -22,7 +18,6 @@ from codemoe.evaluate.report.words import (
     percent,
     quantity,
     score,
-    standing,
     times,
 )
 from codemoe.evaluate.statistics import share_interval
@@ -38,6 +33,7 @@ def all_tables(evaluation: Evaluation) -> dict[str, Table]:
         retention_table(evaluation),
         components(evaluation),
         tested(evaluation),
+        tested_against(evaluation),
         *suites_tables(evaluation),
         costs(evaluation),
         stages(evaluation),
@@ -152,44 +148,6 @@ def compared_models(evaluation: Evaluation) -> Table:
         "says nothing about the task. Empty: answers without any code. Wrong language: answers "
         "recognised as another language than the one asked for (Wilson interval)." + fewer,
         model_label(MIXTURE),
-    )
-
-
-def against_each(evaluation: Evaluation) -> Table | None:
-    """The mixture minus each other model on the same tasks."""
-    mixture = evaluation.models.get(MIXTURE)
-    if mixture is None:
-        return None
-    rows = []
-    for name, model in evaluation.models.items():
-        gap = difference(mixture, model) if name != MIXTURE else None
-        if gap is not None:
-            p = f"{gap.p:.3f}" if gap.p >= 0.001 else "< 0.001"
-            identical = gap.difference == 0 and gap.interval == (0.0, 0.0)
-            words = "identical" if identical else standing(gap.interval)
-            least = (
-                least_difference(mixture, model)
-                if gap.interval[0] <= 0 <= gap.interval[1]
-                else None
-            )
-            rows.append(
-                (
-                    _model(name),
-                    Cell(score(gap.difference), interval(gap.interval), strong=True),
-                    Cell(DASH if identical else p),
-                    Cell(words, f"a gap under {score(least)} would be unseen" if least else ""),
-                )
-            )
-    if not rows:
-        return None
-    return Table(
-        "against",
-        "The mixture against each model, on the same tasks",
-        ("Model", "Difference", "p", "The mixture is"),
-        tuple(rows),
-        "Difference in CodeBLEU, mixture minus model, by paired bootstrap over tasks. Unseen: "
-        "so small a true gap would probably not show with so many tasks (less than 80 % power at "
-        "the 5 % level).",
     )
 
 

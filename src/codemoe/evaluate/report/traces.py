@@ -1,5 +1,7 @@
 """Answers token by token, each token in the colour of the expert it went to."""
 
+import csv
+import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,6 +55,27 @@ def trace_groups(evaluation: Evaluation) -> list[TraceGroup]:
         views = tuple(_view(found, trace) for trace in found.traces)
         groups.append(TraceGroup(model_label(name), _READING[found.routers], tuple(legend), views))
     return groups
+
+
+def traces_csv(evaluation: Evaluation) -> str:
+    """Every token and layer of every trace, one a row; "" when there are none."""
+    rows = [
+        (name, trace.id, position, part, token, layer, found.experts[chosen] if chosen >= 0 else "")
+        for name in _MODELS
+        if (model := evaluation.models.get(name)) is not None
+        and (found := model.traces) is not None
+        for trace in found.traces
+        for position, (token, layers) in enumerate(zip(trace.tokens, trace.chosen_TL, strict=True))
+        for part in ("prompt" if position < trace.answer else "answer",)
+        for layer, chosen in enumerate(layers)
+    ]
+    if not rows:
+        return ""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(("model", "id", "position", "part", "token", "layer", "expert"))
+    writer.writerows(rows)
+    return buffer.getvalue()
 
 
 _READING = {
