@@ -84,6 +84,15 @@ MBXP: dict[str, dict[str, Any]] = {
         "test": "\n\nMETADATA = {}\n\n\ndef check(candidate):\n    assert candidate(4) == 8\n\n",
         "description": "Twice x.",
     },
+    "python, a function called check": {
+        "task_id": "MBPP/901",
+        "language": "python",
+        "prompt": "def check(x):\n",
+        "entry_point": "check",
+        "canonical_solution": "    return 2 * x",
+        "test": "\n\ndef check(candidate):\n    assert candidate(4) == 8\n",
+        "description": "Twice x.",
+    },
     "javascript": {
         "task_id": "MBJSP/900",
         "language": "javascript",

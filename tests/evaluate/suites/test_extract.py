@@ -229,7 +229,7 @@ def test_a_closed_function_is_finished_at_once(problems: dict[str, Problem]) -> 
 
 def test_function_names(problems: dict[str, Problem]) -> None:
     names = {name: function_name(problem) for name, problem in problems.items()}
-    assert set(names.values()) == {"double", "twice", "Double"}
+    assert set(names.values()) == {"double", "twice", "Double", "check"}
     assert names["humaneval-x javascript"] == "double"
     assert names["multipl-e java"] == "twice"
 

@@ -36,7 +36,7 @@ def test_format_and_language_come_from_the_file_itself(name: str, tmp_path: Path
     suite_format, _, language = name.partition(" ")
     problem = read_one(tmp_path / "any-name.jsonl", ROWS[name])
     assert problem.suite_format == suite_format
-    assert problem.language == (language or "python")
+    assert problem.language == (language.partition(",")[0] or "python")
     packed = tmp_path / "packed.jsonl.gz"
     packed.write_bytes(gzip.compress((tmp_path / "any-name.jsonl").read_bytes()))
     assert read_suite(packed) == [problem]

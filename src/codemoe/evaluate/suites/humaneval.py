@@ -42,7 +42,9 @@ def read(fields: Fields) -> Problem:
 
 def _tests(test: str, language: str, entry_point: str) -> str:
     if language == "python" and _CHECK.search(test) and not _CALLED.search(test):
-        test += f"\n\ncheck({entry_point})\n"
+        # Some functions are named `check` themselves, and would be hidden by their own tests.
+        check = "check" if entry_point != "check" else "check_candidate"
+        test = _CHECK.sub(f"def {check}(", test) + f"\n\n{check}({entry_point})\n"
     if language == "javascript":
         test = _LODASH.sub(lambda match: _COMPARE, test)
     return "\n" + test
