@@ -143,9 +143,26 @@ MULTIPL_E: dict[str, dict[str, Any]] = {
         "name": "HumanEval_900_twice",
         "language": "java",
         "prompt": "import java.util.*;\nclass Problem {\n    // Twice x.\n"
+        "    // >>> doubled((4l))\n    // (8l)\n"
         "    public static long twice(long x) {\n",
         "tests": "    }\n    public static void main(String[] args) {\n"
         "    assert(twice((4l)) == (8l));\n    }\n\n}\n",
+        "stop_tokens": ["\n    }\n"],
+        "doctests": "transform",
+    },
+    "java, with tuples": {
+        "name": "HumanEval_901_both",
+        "language": "java",
+        "prompt": "import java.util.*;\nimport org.javatuples.*;\nimport java.io.*;\n"
+        "class Problem {\n    // Twice x.\n"
+        "    public static Pair<Long, Triplet<Long, String, Long>> both(long x) {\n",
+        "canonical_solution": "        return Pair.with(2 * x, new Triplet<>(x, "
+        '"a", x)).setAt0(2 * x);\n',
+        "tests": "    }\n    public static void main(String[] args) {\n"
+        '    assert(both(4l).equals((Pair.with(8l, Triplet.with(4l, "a", 4l)))));\n'
+        "    assert(!both(4l).equals(Pair.with(8l, 4l)));\n"
+        "    assert(both(4l).getValue1().getValue2() == 4l);\n"
+        '    assert(both(4l).toString().equals("[8, [4, a, 4]]"));\n    }\n\n}\n',
         "stop_tokens": ["\n    }\n"],
         "doctests": "transform",
     },

@@ -2,7 +2,7 @@
 
 import pytest
 
-from codemoe.evaluate.suites.braces import count_open, find_closer
+from codemoe.evaluate.suites.braces import blank_texts, count_open, find_closer
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,13 @@ def test_braces_in_texts_and_comments_do_not_count(language: str, code: str) -> 
     expected = code.index("@")
     assert find_closer(code.replace("@", "}") + " } }", language) == expected
     assert find_closer(code, language) is None
+
+
+def test_texts_are_blanked_in_their_places() -> None:
+    code = 'f(); // f()\n/* g\n h */ s = "f(" + x; {'
+    plain = blank_texts(code, "java")
+    assert plain == "f();       \n    \n      s =      + x; {"
+    assert len(plain) == len(code)
 
 
 def test_levels() -> None:

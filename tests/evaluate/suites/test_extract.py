@@ -14,7 +14,7 @@ from codemoe.evaluate.suites import Problem, read_suite
 from codemoe.evaluate.suites.extract import Extracted, cut, extract, is_finished
 from codemoe.evaluate.suites.fences import fenced_blocks
 from codemoe.evaluate.suites.signature import function_name
-from tests.evaluate.suites.test_read import ROWS
+from tests.evaluate.suites.test_read import ROWS, SHARED
 
 sandboxed = pytest.mark.skipif(probe().tier is None, reason=f"no sandbox: {probe().reason}")
 
@@ -229,9 +229,22 @@ def test_a_closed_function_is_finished_at_once(problems: dict[str, Problem]) -> 
 
 def test_function_names(problems: dict[str, Problem]) -> None:
     names = {name: function_name(problem) for name, problem in problems.items()}
-    assert set(names.values()) == {"double", "twice", "Double", "check"}
+    assert set(names.values()) == {"double", "twice", "Double", "check", "both"}
     assert names["humaneval-x javascript"] == "double"
     assert names["multipl-e java"] == "twice"
+
+
+def test_a_variable_named_like_its_function_is_no_definition(problems: dict[str, Problem]) -> None:
+    problem = problems["multipl-e javascript"]
+    body = "  let twice = (x + x) * 1;\n  return twice;\n}\n"
+    assert extract(problem, body) == Extracted(body, False)
+    arrow = extract(problem, "```js\nconst twice = async (x) => {\n  return 2 * x;\n};\n```")
+    assert arrow.is_program
+
+
+def test_assignments_before_a_python_function_are_kept(problems: dict[str, Problem]) -> None:
+    code = "MAX=1000;\ndef double(x):\n  return 2 * x"
+    assert extract(problems["mbpp"], code).text == code
 
 
 def test_fences_of_different_kinds() -> None:
@@ -249,3 +262,25 @@ def test_extracted_completions_follow_their_prompt(
     problem = problems["humaneval"]
     assert Extracted("    pass\n", False).program(problem) == problem.prompt + "    pass\n"
     assert Extracted("x = 1\n", True).program(problem) == "x = 1\n"
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the published suites are not beside the checkout")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "humaneval/HumanEval.jsonl.gz",
+        "mbxp/mbjsp_release_v1.2.jsonl",
+        "mbxp/mbjp_release_v1.2.jsonl",
+        "mbxp/mbcpp_release_v1.2.jsonl",
+    ],
+)
+def test_published_solutions_come_through_every_way_unharmed(name: str) -> None:
+    """As a completion under the stop rules, and as a chat answer that repeats the prompt."""
+    problems = [one for one in read_suite(SHARED / name) if one.solution is not None]
+    for problem in problems:
+        solution = problem.solution or ""
+        wanted = problem.program(solution).split()
+        assert problem.program(cut(problem, solution)).split() == wanted, problem.id
+        assert extract(problem, solution).program(problem).split() == wanted, problem.id
+        answer = f"Sure:\n```\n{problem.prompt}{solution}\n```\nDone."
+        assert extract(problem, answer).program(problem).split() == wanted, problem.id

@@ -94,8 +94,8 @@ def test_sanitised_mbpp(tmp_path: Path) -> None:
 
 def test_a_completion_that_closes_the_function_does_not_close_it_twice(tmp_path: Path) -> None:
     """Chat models write the brace that MultiPL-E's tests bring along."""
-    for language, row in published.MULTIPL_E.items():
-        problem = read_one(tmp_path / "s.jsonl", row)
+    for language in ("cpp", "java", "javascript"):
+        problem = read_one(tmp_path / "s.jsonl", published.MULTIPL_E[language])
         body = '  if (x > 0) { /* } */ return "}".length; }\n  return 2 * x;\n'
         closed = problem.program(body + "}\n\nint helper() { return 1; }\n")
         if language == "javascript":  # its tests close nothing
@@ -103,6 +103,22 @@ def test_a_completion_that_closes_the_function_does_not_close_it_twice(tmp_path:
         else:
             assert closed == problem.prompt + body
             assert problem.program(body) == problem.prompt + body
+
+
+def test_java_tuples_are_there_when_named_and_only_then(tmp_path: Path) -> None:
+    problem = read_one(tmp_path / "s.jsonl", published.MULTIPL_E["java, with tuples"])
+    program = problem.program("        return null;\n")
+    assert "javatuples" not in program
+    assert "final class Pair<A, B>" in program
+    assert "final class Triplet<A, B, C>" in program
+    assert "Quartet" not in program
+    own = problem.program("        return null;\n    }\n}\nclass Pair<A, B> {\n")
+    assert "final class Pair" in own  # what follows the function is cut off
+    plain = read_one(
+        tmp_path / "s.jsonl",
+        {**published.MULTIPL_E["java"], "prompt": "import org.javatuples.*;\nclass Problem {\n"},
+    )
+    assert plain.program("") == "class Problem {\n"
 
 
 def test_rust_drops_crates_that_are_not_used(tmp_path: Path) -> None:

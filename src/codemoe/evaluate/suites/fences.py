@@ -95,7 +95,10 @@ def _without_words(problem: Problem, text: str) -> str:
     first = next((line for line in lines if line.strip()), "")
     name = function_name(problem)
     defines = bool(name and find_definition(text, name, problem.language))
-    if (defines or not problem.prompt) and not first[:1].isspace():
+    is_whole = defines or not problem.prompt
+    if problem.language == "python" and is_whole and parses(text):
+        return text
+    if is_whole and not first[:1].isspace():
         start = next((i for i, line in enumerate(lines) if _CODE_LINE.match(line)), 0)
         lines = lines[start:]
     code = "\n".join(lines) + "\n"
