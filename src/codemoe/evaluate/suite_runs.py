@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -218,12 +218,17 @@ def _generate(
             return False
         return is_finished(problem, model.tokenizer.decode(tokens, skip_special_tokens=True))
 
+    prompts = [question.prompt for question in batch]
+    asked = route([own.get(problem.language, "") for problem in problems])
+    if asked.by == "none":
+        # Nothing acts from a marker on, so prompts with unlike ones need not be taken apart.
+        prompts = [replace(one, marker_start=len(one.input_ids) - 1) for one in prompts]
     # Its own seed for each batch, the same when it is made again.
     key = f"{recipe.seed}:{run.name}:{batch[0].id}:{batch[0].number}"
     return generate_batch(
         model,
-        [question.prompt for question in batch],
-        route([own.get(problem.language, "") for problem in problems]),
+        prompts,
+        asked,
         max_new_tokens=run.max_new_tokens(recipe),
         sampling=Sampling(config.temperature, config.top_p, int(stable_hash(key)[:8], 16)),
         is_finished=finished,
