@@ -16,9 +16,9 @@ from codemoe.cli import score  # isort: split
 
 from codemoe.cli import execute  # isort: split
 
-from codemoe.cli import compare  # isort: split
-
 from codemoe.cli import doctor  # isort: split
+
+from codemoe.cli import compare  # isort: split
 
 from codemoe.cli.app import app
 from codemoe.errors import UserError
