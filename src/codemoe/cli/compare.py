@@ -14,9 +14,10 @@ def compare(
     b: Annotated[Path, typer.Argument(help="results.jsonl of the second, on the same problems.")],
     as_json: Json = False,
 ) -> None:
-    """Is the second model better than the first, or is it chance? Paired bootstrap.
+    """Is the second model better, or is it chance?
 
-    Reads results of `codemoe eval` and of `codemoe execute --results`.
+    Paired bootstrap over the problems that both results files have; they come from `codemoe eval`
+    or `codemoe execute --results`.
     """
     from codemoe.evaluate.compare_results import compare_results
 
