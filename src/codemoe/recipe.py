@@ -220,6 +220,38 @@ ModelName = Literal[
 MODEL_NAMES: tuple[ModelName, ...] = get_args(ModelName)
 
 
+class SuiteConfig(Config):
+    """A published suite (HumanEval, MBPP, ...) that every compared model answers too."""
+
+    path: str  # .jsonl, .jsonl.gz, or a folder of them
+    # None: told by the fields of its rows.
+    format: Literal["native", "humaneval", "humaneval-x", "mbpp", "mbxp", "multipl-e"] | None = None
+    # continue: the task, then the prompt's code, which the model goes on with. ask: task and code
+    # in the instruction; the program is looked for in the answer. raw: the code and no format.
+    prompt: Literal["continue", "ask", "raw"] = "continue"
+    samples: PositiveInt = 1  # per problem
+    temperature: Annotated[float, Field(ge=0, le=100)] = 0.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
+    k: tuple[PositiveInt, ...] = (1,)
+    limit: PositiveInt | None = None  # only the first so many problems of a file
+    max_new_tokens: PositiveInt | None = None  # eval.max_new_tokens when None
+
+    @model_validator(mode="after")
+    def _enough_samples(self) -> "SuiteConfig":
+        if not self.k:
+            raise ValueError("k is empty: give at least one, as in k: [1, 10]")
+        if max(self.k) > self.samples:
+            raise ValueError(
+                f"pass@{max(self.k)} needs `samples` of {max(self.k)} or more, found {self.samples}"
+            )
+        if self.samples > 1 and self.temperature == 0:
+            raise ValueError(
+                f"{self.samples} samples at temperature 0 are {self.samples} times the same: "
+                "set temperature (0.2 for pass@1, 0.8 for pass@10 and more)"
+            )
+        return self
+
+
 class EvalConfig(Config):
     # Choose settings on `valid`; `test` is for the figures that are told.
     split: Literal["test", "valid"] = "test"
@@ -229,6 +261,7 @@ class EvalConfig(Config):
     batch_size: PositiveInt = 64
     execute: Literal["auto", "never", "required"] = "auto"
     timeout_s: Annotated[float, Field(gt=0)] = 10.0
+    suites: tuple[SuiteConfig, ...] = ()
     thresholds: Thresholds = Thresholds()
 
 

@@ -9,8 +9,10 @@ import pytest
 
 from codemoe.errors import UserError
 from codemoe.evaluate import execute
-from codemoe.evaluate.execute import execute_suite, read_samples, read_suite, summarise
+from codemoe.evaluate.execute import execute_suite, read_samples
+from codemoe.evaluate.pass_at_k import summarise
 from codemoe.evaluate.sandbox import Verdict, probe
+from codemoe.evaluate.suites import read_suite
 
 sandboxed = pytest.mark.skipif(probe().tier is None, reason=f"no sandbox: {probe().reason}")
 PROMPT = "def add(a, b):\n"
@@ -48,13 +50,15 @@ def test_samples_are_completions_or_programs(suite: Path, tmp_path: Path) -> Non
             {"task_id": "a", "completion": "    return 1\n"},
             {"id": 7, "program": "x = 1"},
             {"id": "a", "completion": "    return 2\n"},
+            {"id": "a", "answer": "So:\n```python\n" + PROMPT + "    return 3\n```\n"},
         ),
         read_suite(suite),
     )
-    assert [s.key for s in samples] == [("a", 0), ("7", 0), ("a", 1)]
+    assert [s.key for s in samples] == [("a", 0), ("7", 0), ("a", 1), ("a", 2)]
     assert samples[0].program == PROMPT + "    return 1\n"
     assert samples[1].program == "x = 1"
-    assert len({s.digest for s in samples}) == 3
+    assert samples[3].program == PROMPT + "    return 3\n"
+    assert len({s.digest for s in samples}) == 4
 
 
 @pytest.mark.parametrize(
@@ -99,8 +103,8 @@ def test_unreadable_files_are_user_errors(tmp_path: Path) -> None:
     ("row", "message"),
     [
         ({"id": "b", "completion": ""}, ":1: the suite has no problem 'b'"),
-        ({"id": "a"}, "found neither"),
-        ({"id": "a", "completion": "", "program": ""}, "found both"),
+        ({"id": "a"}, "found none of them"),
+        ({"id": "a", "completion": "", "program": ""}, "found completion and program"),
         ({"id": "a", "completion": None}, "'completion' must be a text"),
         ({"completion": ""}, "no 'id' or 'task_id'"),
     ],
@@ -113,6 +117,15 @@ def test_bad_samples_name_the_line(
     assert message in caught.value.what
 
 
+def test_ids_of_mbpp_may_name_their_suite(suite: Path, tmp_path: Path) -> None:
+    path = _write(
+        tmp_path / "s.jsonl",
+        {"task_id": "Mbpp/7", "program": "x"},
+        {"task_id": 7, "program": "y"},
+    )
+    assert [s.key for s in read_samples(path, read_suite(suite))] == [("7", 0), ("7", 1)]
+
+
 def test_more_samples_are_needed_for_a_larger_k(suite: Path) -> None:
     with pytest.raises(UserError, match="pass@10 needs 10 samples"):
         execute_suite(suite, k=(1, 10))
@@ -121,9 +134,16 @@ def test_more_samples_are_needed_for_a_larger_k(suite: Path) -> None:
 
 
 def test_no_solutions_no_canonical_run(tmp_path: Path) -> None:
-    suite = _write(tmp_path / "suite.jsonl", _row("a"), _row("b", solution=None))
-    with pytest.raises(UserError, match="1 of 2 problems have no 'solution'"):
+    suite = _write(tmp_path / "suite.jsonl", _row("a", solution=None), _row("b", solution=None))
+    with pytest.raises(UserError, match="all 2 problems have no 'solution'"):
         execute_suite(suite)
+
+
+@sandboxed
+def test_problems_without_a_solution_are_left_out_and_counted(tmp_path: Path) -> None:
+    suite = _write(tmp_path / "suite.jsonl", _row("a"), _row("b", solution=None))
+    result = execute_suite(suite)
+    assert (result["n"], result["passed"], result["unanswered"]) == (1, 1, 1)
 
 
 def test_pass_at_k_is_the_mean_over_problems_of_what_ran() -> None:
@@ -146,6 +166,11 @@ def test_pass_at_k_is_the_mean_over_problems_of_what_ran() -> None:
     assert found["by_language"]["go"]["pass_at_k"] == {"1": None, "2": None}
     assert found["by_language"]["python"]["pass_at_k"]["1"] == pytest.approx(0.25)
     assert found["by_status"]["missing_toolchain"] == 1
+    low, high = found["pass_at_k_interval"]["1"]
+    assert 0.0 <= low < 0.5 < high <= 1.0
+    assert found["by_language"]["go"]["pass_at_k_interval"]["1"] is None
+    assert found["by_language"]["go"]["detectable_difference"] is None
+    assert found["detectable_difference"] > 0.5  # three problems show hardly anything
 
 
 @sandboxed

@@ -2,11 +2,12 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from codemoe.artifacts import run_stage
 from codemoe.evaluate import stage
-from codemoe.evaluate.contenders import Contender
 from codemoe.evaluate.sandbox import SandboxProbe
 from codemoe.evaluate.scoring import NO_TESTS
 from codemoe.recipe import Recipe
@@ -25,7 +26,9 @@ class Harness:
         self.sandbox = SandboxProbe(None, "bwrap not found", "install it")
         self.answered = 0
         self.finished = self.recipe.run_dir / "eval" / "base" / "test"
-        monkeypatch.setattr(stage, "contender", lambda name, recipe: Contender(name, {}))
+        monkeypatch.setattr(stage, "CONTENDERS", {"base": SimpleNamespace(inputs=lambda _: {})})
+        data = self.recipe.run_dir / "data"
+        run_stage(data, "data", {}, {}, lambda out: None)
         monkeypatch.setattr(stage, "_sandbox", lambda recipe: self.sandbox)
         monkeypatch.setattr(stage, "_evaluate", self._evaluate)
 

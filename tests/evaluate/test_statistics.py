@@ -5,7 +5,13 @@ import numpy as np
 import pytest
 
 from codemoe.errors import UserError
-from codemoe.evaluate.statistics import bootstrap_interval, paired_bootstrap, pass_at_k
+from codemoe.evaluate.pass_at_k import mean_interval
+from codemoe.evaluate.statistics import (
+    bootstrap_interval,
+    detectable_difference,
+    paired_bootstrap,
+    pass_at_k,
+)
 
 
 def test_interval_is_near_the_normal_one() -> None:
@@ -82,3 +88,36 @@ def test_pass_at_k_refuses_other_k(n: int, k: int) -> None:
 def test_pass_at_k_refuses_impossible_counts() -> None:
     with pytest.raises(ValueError, match="6 of 5"):
         pass_at_k(5, 6, 1)
+
+
+def test_a_detectable_difference_is_detected_four_times_in_five() -> None:
+    rng = np.random.default_rng(11)
+    n, spread = 100, 0.4
+    least = detectable_difference(n, spread=spread)
+    assert least == pytest.approx(2.8016 * 0.4 / 10, rel=1e-3)
+
+    def power(true: float) -> float:
+        means = rng.normal(true, spread, (4000, n)).mean(axis=1)
+        return float((np.abs(means) > 1.96 * spread / math.sqrt(n)).mean())
+
+    assert power(least) == pytest.approx(0.8, abs=0.03)
+    assert power(least / 2) < 0.4
+
+
+def test_a_detectable_difference_of_a_suite_nothing_passes_is_not_zero() -> None:
+    assert detectable_difference(164, share=0.5) == pytest.approx(0.1547, abs=1e-3)
+    assert 0.02 < detectable_difference(164, share=0.0) < 0.05
+    assert detectable_difference(10, share=0.0) > 0.4
+    with pytest.raises(UserError):
+        detectable_difference(0, share=0.5)
+
+
+def test_mean_interval_of_shares_and_of_estimates() -> None:
+    assert mean_interval([]) is None
+    none = mean_interval([0.0] * 50)
+    assert none is not None
+    assert none[0] == 0.0
+    assert none[1] == pytest.approx(0.0713, abs=1e-3)  # Wilson; a bootstrap would say 0
+    mixed = mean_interval([0.5, 0.25, 0.0, 1.0] * 10)
+    assert mixed is not None
+    assert mixed == bootstrap_interval([0.5, 0.25, 0.0, 1.0] * 10)

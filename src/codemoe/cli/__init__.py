@@ -18,10 +18,22 @@ from codemoe.cli import execute  # isort: split
 
 from codemoe.cli import doctor  # isort: split
 
+from codemoe.cli import compare  # isort: split
+
 from codemoe.cli.app import app
 from codemoe.errors import UserError
 
-__all__ = ["app", "doctor", "execute", "generate", "main", "mixture", "pipeline", "score"]
+__all__ = [
+    "app",
+    "compare",
+    "doctor",
+    "execute",
+    "generate",
+    "main",
+    "mixture",
+    "pipeline",
+    "score",
+]
 
 
 @app.callback(invoke_without_command=True)

@@ -11,8 +11,15 @@ from codemoe.errors import UserError
 
 @app.command()
 def execute(
-    suite: Annotated[Path, typer.Argument(help="Native suite, .jsonl or .jsonl.gz.")],
-    samples: Annotated[Path | None, typer.Option(help="JSONL of {id, completion|program}.")] = None,
+    suite: Annotated[
+        Path,
+        typer.Argument(
+            help="Suite, .jsonl or .jsonl.gz: native, HumanEval(-X), MBPP, MBXP, MultiPL-E."
+        ),
+    ],
+    samples: Annotated[
+        Path | None, typer.Option(help="JSONL of {id, completion|program|answer}.")
+    ] = None,
     canonical: Annotated[bool, typer.Option("--canonical", help="Run the solutions.")] = False,
     results: Annotated[
         Path | None, typer.Option(help="Append verdicts here; rows in it are not run again.")
@@ -44,7 +51,14 @@ def execute(
     for language, part in result["by_language"].items():
         print(f"  {language:<12} {part['passed']:>5} of {part['n']:<5} {part['by_status']}")
     for key, value in result["pass_at_k"].items():
-        print(f"  pass@{key} = {'none' if value is None else f'{value:.4f}'}")
+        low, high = result["pass_at_k_interval"][key] or (None, None)
+        shown = "none" if value is None else f"{value:.4f} (95 %: {low:.4f} to {high:.4f})"
+        print(f"  pass@{key} = {shown}")
+    if (least := result["detectable_difference"]) is not None:
+        print(
+            f"  a change of pass@{next(iter(result['pass_at_k']))} below about {least:.3f} "
+            "cannot be told from chance with so many problems"
+        )
 
 
 def _count_rows(path: Path) -> int:

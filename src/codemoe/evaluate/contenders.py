@@ -1,39 +1,127 @@
-"""The models an evaluation compares: how each is opened and how it is asked to route."""
+"""The models an evaluation compares, one row each: made of what, opened and asked how."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from codemoe.data.rows import Row
-from codemoe.recipe import Recipe
+from codemoe.recipe import ModelName, Recipe
 
 if TYPE_CHECKING:
     from codemoe.models.generate import Route
     from codemoe.models.load import CodeModel
 
+Inputs = dict[str, Path]
+
 
 @dataclass(frozen=True)
 class Contender:
-    """One compared model: the finished stages it is made of, by role."""
+    """One compared model."""
 
-    name: str
-    inputs: dict[str, Path]
+    inputs: Callable[[Recipe], Inputs]  # the finished stages it is made of, by role
+    open: Callable[[Recipe], "CodeModel"]
+    route: Callable[[Sequence[str]], "Route"]  # how it answers rows of these experts
+    routers: Literal["none", "sequence", "token"] = "none"  # that choose while it runs
+    needs_own_expert: bool = False  # and so cannot answer a language that has none
 
 
-def contender(name: str, recipe: Recipe) -> Contender:
+def _base_inputs(recipe: Recipe) -> Inputs:
+    return {"base": recipe.run_dir / "base"}
+
+
+def _expert_inputs(recipe: Recipe) -> Inputs:
     run_dir = recipe.run_dir
-    base = {"base": run_dir / "base"}
     experts = {f"experts/{e}": run_dir / "experts" / e for e in recipe.expert_filters}
-    mixture = {"moe": run_dir / "moe", "router": run_dir / "router"}
-    inputs = {
-        "base": base,
-        "expert": base | experts,
-        "merged-ties": {"merged": run_dir / "merged" / "ties"},
-        "merged-average": {"merged": run_dir / "merged" / "average"},
-        "dense-all": base | {"dense": run_dir / "experts" / "dense-all"},
-    }.get(name, mixture)
-    return Contender(name, {"data": run_dir / "data"} | inputs)
+    return _base_inputs(recipe) | experts
+
+
+def _dense_inputs(recipe: Recipe) -> Inputs:
+    return _base_inputs(recipe) | {"dense": recipe.run_dir / "experts" / "dense-all"}
+
+
+def _mixture_inputs(recipe: Recipe) -> Inputs:
+    return {"moe": recipe.run_dir / "moe", "router": recipe.run_dir / "router"}
+
+
+def _open_base(recipe: Recipe) -> "CodeModel":
+    from codemoe.models.load import load_base
+    from codemoe.models.reference import read_reference
+
+    return load_base(read_reference(recipe.run_dir / "base"))
+
+
+def _open_adapters(names: Callable[[Recipe], Sequence[str]]) -> Callable[[Recipe], "CodeModel"]:
+    def opened(recipe: Recipe) -> "CodeModel":
+        from codemoe.models.load import attach_experts
+
+        adapters = {name: recipe.run_dir / "experts" / name for name in names(recipe)}
+        return attach_experts(_open_base(recipe), adapters, "all")
+
+    return opened
+
+
+def _open_mixture(recipe: Recipe) -> "CodeModel":
+    from codemoe.models.load import load_mixture
+    from codemoe.models.routers_file import ROUTER_FILE
+
+    return load_mixture(recipe.run_dir / "moe", recipe.run_dir / "router" / ROUTER_FILE)
+
+
+def _merged(method: str) -> Contender:
+    def opened(recipe: Recipe) -> "CodeModel":
+        from codemoe.models.load import load_base
+        from codemoe.models.reference import read_reference
+
+        return load_base(read_reference(recipe.run_dir / "merged" / method))
+
+    return Contender(
+        lambda recipe: {"merged": recipe.run_dir / "merged" / method}, opened, _by("none")
+    )
+
+
+def _by(how: Literal["none", "sequence", "token"]) -> Callable[[Sequence[str]], "Route"]:
+    def route(own: Sequence[str]) -> "Route":
+        from codemoe.models.generate import Route
+
+        return Route(how)
+
+    return route
+
+
+def _own(activation: str | None) -> Callable[[Sequence[str]], "Route"]:
+    def route(own: Sequence[str]) -> "Route":
+        from codemoe.models.generate import Route
+
+        return Route("named", tuple(own), activation)
+
+    return route
+
+
+def _dense_route(own: Sequence[str]) -> "Route":
+    from codemoe.models.generate import Route
+
+    return Route("named", ("dense-all",) * len(own), "all")
+
+
+CONTENDERS: dict[ModelName, Contender] = {
+    "base": Contender(_base_inputs, _open_base, _by("none")),
+    # Alone, an expert is a plain LoRA: it acts on all tokens.
+    "expert": Contender(
+        _expert_inputs,
+        _open_adapters(lambda recipe: list(recipe.expert_filters)),
+        _own("all"),
+        needs_own_expert=True,
+    ),
+    "merged-ties": _merged("ties"),
+    "merged-average": _merged("average"),
+    "dense-all": Contender(
+        _dense_inputs, _open_adapters(lambda recipe: ["dense-all"]), _dense_route
+    ),
+    "moe-token": Contender(_mixture_inputs, _open_mixture, _by("token"), "token"),
+    "moe-sequence": Contender(_mixture_inputs, _open_mixture, _by("sequence"), "sequence"),
+    "moe-oracle": Contender(_mixture_inputs, _open_mixture, _own(None), needs_own_expert=True),
+}
 
 
 def unavailable(name: str, recipe: Recipe) -> str | None:
@@ -47,44 +135,7 @@ def unavailable(name: str, recipe: Recipe) -> str | None:
     return None
 
 
-def open_contender(name: str, recipe: Recipe) -> "CodeModel":
-    """Load a contender from its finished stages."""
-    from codemoe.models.load import attach_experts, load_base, load_mixture
-    from codemoe.models.reference import read_reference
-    from codemoe.models.routers_file import ROUTER_FILE
-
-    run_dir = recipe.run_dir
-    if name.startswith("merged-"):
-        return load_base(read_reference(run_dir / "merged" / name.removeprefix("merged-")))
-    if name.startswith("moe-"):
-        return load_mixture(run_dir / "moe", run_dir / "router" / ROUTER_FILE)
-    base = load_base(read_reference(run_dir / "base"))
-    if name == "base":
-        return base
-    names = ["dense-all"] if name == "dense-all" else list(recipe.expert_filters)
-    return attach_experts(base, {n: run_dir / "experts" / n for n in names}, "all")
-
-
 def own_experts(recipe: Recipe, rows: Sequence[Row]) -> tuple[str, ...]:
     """The expert that each row belongs to; rows that belong to none have been left out before."""
     found = [recipe.own_expert(row.language, row.source) for row in rows]
     return tuple(name for name in found if name is not None)
-
-
-def route_for(name: str, recipe: Recipe, rows: Sequence[Row]) -> "Route":
-    """How `name` answers these rows."""
-    from codemoe.models.generate import Route
-
-    own = own_experts(recipe, rows)
-    if name == "expert":
-        # Alone, an expert is a plain LoRA: it acts on all tokens.
-        return Route("named", own, "all")
-    if name == "dense-all":
-        return Route("named", ("dense-all",) * len(rows), "all")
-    if name == "moe-oracle":
-        return Route("named", own)
-    if name == "moe-sequence":
-        return Route("sequence")
-    if name == "moe-token":
-        return Route("token")
-    return Route("none")

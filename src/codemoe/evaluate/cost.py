@@ -1,6 +1,10 @@
 """Cost beside quality: parameters and FLOPs per token of a model and how it is run."""
 
+import math
 from dataclasses import dataclass
+from typing import Literal
+
+import torch
 
 from codemoe.models.adapter_moe import StackedLora
 from codemoe.models.load import CodeModel
@@ -8,18 +12,29 @@ from codemoe.models.load import CodeModel
 
 @dataclass(frozen=True)
 class Size:
+    """What a model has and what one token uses of it.
+
+    FLOPs are those of a forward pass at short context: 2 (a multiplication and an addition) for
+    each active weight that multiplies. Embedding look-ups multiply nothing, unless they are tied to
+    the output layer; attention's own products, 4 * layers * hidden size * context length, are not
+    in it, because they are the same for every compared model.
+    """
+
     total_parameters: int
     active_parameters: int  # used for one token
-    flops_per_token: int  # forward, at short context: 2 per active weight that multiplies
+    flops_per_token: int
 
 
-def size_of(model: CodeModel, routed: str) -> Size:
-    """Count base, experts and routers; a hard-routed token uses one expert.
+def count(parameter: torch.Tensor) -> int:
+    """The weights in a parameter; bitsandbytes packs two 4-bit ones into a byte."""
+    state = getattr(parameter, "quant_state", None)
+    return math.prod(state.shape) if state is not None else parameter.numel()
 
-    `routed` is the contender's name: only its routers count.
-    """
-    base = sum(p.numel() for p in model.model.parameters())
-    embeddings = sum(p.numel() for p in model.model.get_input_embeddings().parameters())
+
+def size_of(model: CodeModel, routers: Literal["none", "sequence", "token"]) -> Size:
+    """Count base, experts and the routers at work; a hard-routed token uses one expert."""
+    base = sum(count(p) for p in model.model.parameters())
+    embeddings = sum(count(p) for p in model.model.get_input_embeddings().parameters())
     tied = model.model.config.tie_word_embeddings
     multiplied = base - (0 if tied else embeddings)
     if model.mixture is None:
@@ -28,16 +43,17 @@ def size_of(model: CodeModel, routed: str) -> Size:
     adapters = sum(
         m.a_RD.numel() + m.b_RO.numel() for m in model.model.modules() if isinstance(m, StackedLora)
     )
-    routers = 0
+    gates = 0
     sequence = model.mixture.sequence_router
-    if routed == "moe-sequence" and sequence is not None:
-        routers = sum(p.numel() for p in sequence.router.parameters())
-    elif routed == "moe-token":
+    if routers == "sequence" and sequence is not None:
+        gates = sum(p.numel() for p in sequence.router.parameters())
+    chosen = 1
+    if routers == "token":
         # A gate that layers share is held once and runs in each.
-        gates = [gate for gate in model.mixture.token_routers if gate is not None]
-        routers = sum(p.numel() for gate in gates for p in gate.parameters())
-    one = adapters // num_experts
-    active = base + one + routers
+        present = [gate for gate in model.mixture.token_routers if gate is not None]
+        gates = sum(p.numel() for gate in present for p in gate.parameters())
+        chosen = max((int(getattr(gate, "top_k", 1)) for gate in present), default=1)
+    one = chosen * adapters // num_experts
     # The sequence router runs once a prompt, which is nothing per token; token gates run on each.
-    per_token = multiplied + one + (routers if routed == "moe-token" else 0)
-    return Size(base + adapters + routers, active, 2 * per_token)
+    per_token = multiplied + one + (gates if routers == "token" else 0)
+    return Size(base + adapters + gates, base + one + gates, 2 * per_token)

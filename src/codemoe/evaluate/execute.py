@@ -1,38 +1,31 @@
 """Run a suite's tests on samples in the sandbox: read, execute, record, resume, pass@k.
 
-A native suite has one JSON object per line: `{id, language, prompt, solution, tests, entry_point}`.
-A program is `prompt + completion`, and `tests` are appended. Samples are `{id, completion}`
-(`task_id` is read as `id`) or `{id, program}` with a whole program; an id may come many times.
+A suite is a file in any format of `evaluate/suites/`; how a completion becomes a program is its
+problem's affair, and its tests are appended. Samples are `{id, completion}` (`task_id` is read as
+`id`), `{id, program}` with a whole program, or `{id, answer}` with all that a model wrote, out of
+which the program is extracted; an id may come many times.
 """
 
 import hashlib
 import json
 import os
-from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from codemoe.errors import UserError, WorkError
+from codemoe.evaluate.pass_at_k import summarise
 from codemoe.evaluate.sandbox import NOT_COUNTED, STATUSES, Job, Limits, Verdict, probe, run_jobs
+from codemoe.evaluate.suites import Problem, read_suite
+from codemoe.evaluate.suites.extract import extract
+from codemoe.evaluate.suites.fields import Fields
 from codemoe.jsonl import read_jsonl
-from codemoe.languages import get_language
 
+KINDS = ("completion", "program", "answer")  # a sample has exactly one of them
 Key = tuple[str, int]  # problem id, and which of its samples
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One row of a native suite; `language` is a canonical name."""
-
-    id: str
-    language: str
-    prompt: str
-    tests: str
-    solution: str | None
-    entry_point: str | None
 
 
 @dataclass(frozen=True)
@@ -64,16 +57,18 @@ def execute_suite(
     limits: Limits = Limits(),  # noqa: B008 (frozen)
     workers: int | None = None,
     cache: Path | None = None,
+    suite_format: str | None = None,
 ) -> dict[str, Any]:
     """Judge samples, or the canonical solutions when `samples_path` is None, and sum up.
 
     Rows `{id, language, status, seconds, detail, sample, digest}` are appended to `results_path`
     as they come; rows already there for the same program are not run again. `on_result` is called
     for new verdicts only. Statuses that say nothing about a program (no toolchain, sandbox
-    trouble) are left out of pass@k and counted under `not_run`.
+    trouble) are left out of pass@k and counted under `not_run`. `suite_format` is one of
+    `suites.FORMATS`; without it the suite's first row tells.
     Raises UserError for bad input, WorkError when there is no sandbox.
     """
-    problems = read_suite(Path(suite_path))
+    problems = read_suite(Path(suite_path), suite_format)
     if samples_path is None:
         samples = _canonical(problems, Path(suite_path))
     else:
@@ -117,101 +112,52 @@ def execute_suite(
     }
 
 
-def summarise(verdicts: Sequence[Verdict], k: Sequence[int]) -> dict[str, Any]:
-    """n, passed, by_status, by_language and pass_at_k (mean over problems, keys are strings)."""
-    whole = _figures(verdicts, k)
-    languages: dict[str, list[Verdict]] = defaultdict(list)
-    for verdict in verdicts:
-        languages[verdict.language].append(verdict)
-    by_language = {name: _figures(languages[name], k) for name in sorted(languages)}
-    return {**whole, "by_language": by_language}
-
-
-def _figures(verdicts: Sequence[Verdict], k: Sequence[int]) -> dict[str, Any]:
-    from codemoe.evaluate.statistics import pass_at_k
-
-    found = Counter(verdict.status for verdict in verdicts)
-    counted = [verdict for verdict in verdicts if verdict.counted]
-    tries: Counter[str] = Counter(verdict.id for verdict in counted)
-    passes: Counter[str] = Counter(v.id for v in counted if v.status == "pass")
-    at_k: dict[str, float | None] = {}
-    for size in k:
-        values = [pass_at_k(n, passes[name], size) for name, n in tries.items() if n >= size]
-        at_k[str(size)] = sum(values) / len(values) if values else None
-    return {
-        "n": len(counted),
-        "passed": found["pass"],
-        "not_run": len(verdicts) - len(counted),
-        "by_status": {status: found[status] for status in STATUSES if found[status]},
-        "pass_at_k": at_k,
-    }
-
-
-def read_suite(path: Path) -> list[Problem]:
-    """The problems of a native suite; every defect is a UserError that names the line."""
-    problems: dict[str, Problem] = {}
-    lines: dict[str, int] = {}
-    for line, row in read_jsonl(path):
-        name = _identity(path, line, row, ("id",))
-        if name in problems:
-            raise UserError(f"{path}:{line}: id {name!r} was already used in line {lines[name]}")
-        try:
-            language = get_language(_text(path, line, row, "language")).name
-        except UserError as error:
-            if str(path) in error.what:
-                raise
-            raise UserError(f"{path}:{line}: {error.what}", error.fix) from None
-        lines[name] = line
-        problems[name] = Problem(
-            name,
-            language,
-            _text(path, line, row, "prompt"),
-            _text(path, line, row, "tests"),
-            _optional(path, line, row, "solution"),
-            _optional(path, line, row, "entry_point"),
-        )
-        if not problems[name].tests.strip():
-            raise UserError(f"{path}:{line}: 'tests' is empty: every program would pass")
-    return list(problems.values())
-
-
 def read_samples(path: Path, problems: Sequence[Problem]) -> list[Sample]:
     """The samples of a file in its order, joined with their problems."""
     by_id = {problem.id: problem for problem in problems}
     counts: Counter[str] = Counter()
     samples = []
     for line, row in read_jsonl(path):
-        name = _identity(path, line, row, ("id", "task_id"))
-        problem = by_id.get(name)
+        fields = Fields(path, line, row)
+        name = fields.identity("id", "task_id")
+        # MBPP's own ids are plain numbers; tools write "Mbpp/2" for them.
+        problem = by_id.get(name) or by_id.get(name.rpartition("/")[2])
         if problem is None:
             raise UserError(
                 f"{path}:{line}: the suite has no problem {name!r}",
                 f"ids of the suite look like {next(iter(by_id))!r}",
             )
-        if ("completion" in row) == ("program" in row):
+        given = [name for name in KINDS if name in row]
+        if len(given) != 1:
             raise UserError(
-                f"{path}:{line}: expected 'completion' or 'program', "
-                f"found {'both' if 'program' in row else 'neither'} ({_names(row)})",
-                "'completion' is placed after the prompt, 'program' is run as it is",
+                f"{path}:{line}: expected 'completion', 'program' or 'answer', "
+                f"found {' and '.join(given) or 'none of them'} ({fields.names()})",
+                "'completion' is placed after the prompt, 'program' is run as it is, and the code "
+                "in an 'answer' is looked for",
             )
-        if "program" in row:
-            program = _text(path, line, row, "program")
+        text = fields.text(given[0])
+        if given[0] == "completion":
+            program = problem.program(text)
         else:
-            program = problem.prompt + _text(path, line, row, "completion")
-        samples.append(Sample(problem, counts[name], program))
-        counts[name] += 1
+            program = text if given[0] == "program" else extract(problem, text).program(problem)
+        samples.append(Sample(problem, counts[problem.id], program))
+        counts[problem.id] += 1
     return samples
 
 
 def _canonical(problems: Sequence[Problem], path: Path) -> list[Sample]:
-    without = [problem.id for problem in problems if problem.solution is None]
-    if without:
+    """The solutions; problems that have none are left out (published suites lack a few)."""
+    samples = [
+        Sample(problem, 0, problem.program(problem.solution))
+        for problem in problems
+        if problem.solution is not None
+    ]
+    if not samples:
         raise UserError(
-            f"{path}: {len(without)} of {len(problems)} problems have no 'solution' "
-            f"(the first: {without[0]!r})",
+            f"{path}: all {len(problems)} problems have no 'solution'",
             "give samples instead of running the canonical solutions: --samples FILE",
         )
-    return [Sample(p, 0, p.prompt + (p.solution or "")) for p in problems]
+    return samples
 
 
 def _check_k(k: Sequence[int], samples: Sequence[Sample]) -> None:
@@ -226,33 +172,6 @@ def _check_k(k: Sequence[int], samples: Sequence[Sample]) -> None:
             )
 
 
-def _names(row: Mapping[str, Any]) -> str:
-    return "fields: " + (", ".join(sorted(row)[:12]) or "none")
-
-
-def _identity(path: Path, line: int, row: Mapping[str, Any], names: Sequence[str]) -> str:
-    for name in names:
-        value = row.get(name)
-        if isinstance(value, int) and not isinstance(value, bool):
-            return str(value)
-        if isinstance(value, str) and value:
-            return value
-    wanted = " or ".join(repr(name) for name in names)
-    raise UserError(f"{path}:{line}: no {wanted} (a text or a number); {_names(row)}")
-
-
-def _text(path: Path, line: int, row: Mapping[str, Any], name: str) -> str:
-    value = row.get(name)
-    if isinstance(value, str):
-        return value
-    found = f"found {type(value).__name__}" if name in row else f"it is missing; {_names(row)}"
-    raise UserError(f"{path}:{line}: {name!r} must be a text, {found}")
-
-
-def _optional(path: Path, line: int, row: Mapping[str, Any], name: str) -> str | None:
-    return None if row.get(name) is None else _text(path, line, row, name)
-
-
 def _resume(path: Path, samples: Sequence[Sample]) -> dict[Key, Verdict]:
     """Verdicts of an earlier run of the same programs; an unfinished last line is cut off."""
     if not path.exists():
@@ -263,8 +182,9 @@ def _resume(path: Path, samples: Sequence[Sample]) -> dict[Key, Verdict]:
     wanted = {sample.key: sample.digest for sample in samples}
     kept: dict[Key, Verdict] = {}
     for line, row in read_jsonl(path):
-        name = _identity(path, line, row, ("id",))
-        status = _text(path, line, row, "status")
+        fields = Fields(path, line, row)
+        name = fields.identity("id")
+        status = fields.text("status")
         if status not in STATUSES:
             raise UserError(
                 f"{path}:{line}: unknown status {status!r}",
@@ -276,10 +196,10 @@ def _resume(path: Path, samples: Sequence[Sample]) -> dict[Key, Verdict]:
         seconds = row.get("seconds")
         kept[key] = Verdict(
             name,
-            _text(path, line, row, "language"),
+            fields.text("language"),
             status,
             float(seconds) if isinstance(seconds, int | float) else 0.0,
-            _optional(path, line, row, "detail") or "",
+            fields.optional("detail") or "",
         )
     return kept
 

@@ -9,6 +9,7 @@ from typing import Any
 from codemoe.data.rows import Row
 from codemoe.errors import UserError
 from codemoe.evaluate.codebleu import score_corpus
+from codemoe.evaluate.degenerate import is_degenerate
 from codemoe.evaluate.sandbox import NOT_COUNTED, Job, Limits, SandboxProbe, probe, run_jobs
 from codemoe.evaluate.statistics import share_interval
 from codemoe.evaluate.wrong_language import language_of
@@ -133,10 +134,13 @@ def figures(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "dataflow_match": score.dataflow_match,
         "floor": score.floor,
         "empty": score.empty,
+        "degenerate": sum(is_degenerate(r["prediction"]) for r in results),
+        "cut_off": sum(r["finish_reason"] == "length" for r in results),
         "exact": sum(exact) / len(exact),
         "exact_interval": _share(exact),
         "pass_at_1": sum(passed) / len(passed) if passed else None,
         "pass_at_1_interval": _share(passed),
         "wrong_language": sum(wrong) / len(wrong),
+        "wrong_language_interval": _share(wrong),
         "by_status": dict(Counter(r["status"] for r in results if r["status"] is not None)),
     }

@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING, Any
 from codemoe.artifacts import Redo, run_stage
 from codemoe.data.rows import Row
 from codemoe.data.stage import read_split, read_suite
-from codemoe.evaluate.contenders import contender, own_experts, unavailable
+from codemoe.evaluate.contenders import CONTENDERS, own_experts, unavailable
+from codemoe.evaluate.suite_runs import SuiteRun, cannot_answer, evaluate_suite, suite_runs
 from codemoe.progress import say
-from codemoe.recipe import Recipe
+from codemoe.recipe import ModelName, Recipe
 
 if TYPE_CHECKING:
     from codemoe.evaluate.sandbox import SandboxProbe
 
 
 def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
-    """Make `eval/<model>/<split>/` for each model of the recipe; True when any was made."""
+    """Make `eval/<model>/<split>/`, and `eval/<model>/<suite>/` for each suite, for each model of
+    the recipe; True when any was made."""
+    suites = [(one, one.problems()) for one in suite_runs(recipe)]  # their defects come first
     if recipe.eval.execute == "required":
         _sandbox(recipe)  # before hours of generation, not after
     made = False
@@ -28,43 +31,63 @@ def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
         if reason:
             say(f"eval: {name} is left out: {reason}")
             continue
-        finished = recipe.run_dir / "eval" / name / recipe.eval.split
-        if _make(name, recipe, finished, redo):
-            made = True
-        elif _untested(finished) and _sandbox(recipe).tier is not None:
-            say(f"eval: {name} was not tested for want of a sandbox; testing its answers now")
-            made |= _make(name, recipe, finished, "always", answers=finished / "samples.jsonl")
+        made |= _with_tests(name, recipe, None, redo)
+        for suite, problems in suites:
+            reason = cannot_answer(name, recipe, problems)
+            if reason:
+                say(f"eval: {name} is not asked {suite.name}: {reason}")
+                continue
+            made |= _with_tests(name, recipe, suite, redo)
     return made
 
 
+def _with_tests(name: ModelName, recipe: Recipe, suite: SuiteRun | None, redo: Redo) -> bool:
+    """Make one evaluation; one that had no sandbox is tested when there is one, not asked again."""
+    part = suite.name if suite else recipe.eval.split
+    finished = recipe.run_dir / "eval" / name / part
+    if _make(name, recipe, suite, finished, redo):
+        return True
+    if _untested(finished) and _sandbox(recipe).tier is not None:
+        say(f"eval: {name} was not tested for want of a sandbox; testing its answers now")
+        answers = finished / "samples.jsonl"
+        return _make(name, recipe, suite, finished, "always", answers=answers)
+    return False
+
+
 def _make(
-    name: str, recipe: Recipe, finished: Path, redo: Redo, answers: Path | None = None
+    name: ModelName,
+    recipe: Recipe,
+    suite: SuiteRun | None,
+    finished: Path,
+    redo: Redo,
+    answers: Path | None = None,
 ) -> bool:
-    config = recipe.eval.model_dump(mode="json", exclude={"models", "thresholds"})
-    one = contender(name, recipe)
+    if suite is None:
+        config = recipe.eval.model_dump(mode="json", exclude={"models", "suites", "thresholds"})
+        settings = {"eval": config, "seed": recipe.seed, "model": name}
+    else:
+        settings = {"suite": suite.settings(recipe), "seed": recipe.seed, "model": name}
 
     def work(out: Path) -> None:
         if answers is not None and not (out / answers.name).exists():
             shutil.copyfile(answers, out / answers.name)
-        _evaluate(name, recipe, out)
+        if suite is None:
+            _evaluate(name, recipe, out)
+        else:
+            evaluate_suite(name, recipe, suite, out)
 
-    return run_stage(
-        finished,
-        "eval",
-        {"eval": config, "seed": recipe.seed, "model": name},
-        one.inputs,
-        work,
-        seed=recipe.seed,
-        redo=redo,
-    )
+    inputs = CONTENDERS[name].inputs(recipe)
+    if suite is None:
+        inputs["data"] = recipe.run_dir / "data"
+    return run_stage(finished, "eval", settings, inputs, work, seed=recipe.seed, redo=redo)
 
 
 def _sandbox(recipe: Recipe) -> "SandboxProbe":
     """What the tests would run in. Raises UserError for `required` where there is nothing."""
     from codemoe.evaluate.scoring import sandbox_probe
 
-    suite = read_suite(recipe.run_dir / "data", recipe.eval.split)
-    return sandbox_probe(recipe.eval, bool(suite))
+    has_own = bool(read_suite(recipe.run_dir / "data", recipe.eval.split))
+    return sandbox_probe(recipe.eval, has_own or bool(recipe.eval.suites))
 
 
 def _untested(finished: Path) -> bool:
@@ -75,16 +98,17 @@ def _untested(finished: Path) -> bool:
     return metrics["sandbox"]["tier"] is None and metrics["sandbox"]["reason"] != NO_TESTS
 
 
-def _evaluate(name: str, recipe: Recipe, out: Path) -> None:
+def _evaluate(name: ModelName, recipe: Recipe, out: Path) -> None:
     from codemoe.evaluate.answers import answer_rows, held_out
-    from codemoe.evaluate.contenders import open_contender
     from codemoe.evaluate.cost import size_of
+    from codemoe.evaluate.memory import PeakMemory
     from codemoe.evaluate.scoring import (
         execute_answers,
         figures,
         result_rows,
         sandbox_probe,
     )
+    from codemoe.evaluate.traces import TRACES, trace_rows
 
     data_dir = recipe.run_dir / "data"
     asked = read_split(data_dir, recipe.eval.split)
@@ -95,11 +119,17 @@ def _evaluate(name: str, recipe: Recipe, out: Path) -> None:
         recipe.data.split_seed,
     )
     suite = read_suite(data_dir, recipe.eval.split)
-    model = open_contender(name, recipe)
-    samples, effort = answer_rows(model, name, recipe, rows, out)
-    routing = _routing(name, model, rows, samples, recipe)
-    size = size_of(model, name)
+    how = CONTENDERS[name]
+    memory = PeakMemory()
+    model = how.open(recipe)
+    samples, effort = answer_rows(model, name, how, recipe, rows, out, memory)
+    routing = _routing(how.routers, model, rows, samples, recipe)
+    traces = trace_rows(model, how.routers, rows, samples, own_experts(recipe, rows))
+    if traces is not None:
+        (out / TRACES).write_text(json.dumps(traces) + "\n", encoding="utf-8")
+    size = size_of(model, how.routers)
     del model
+    peak_memory_mb = memory.close()
     sandbox = sandbox_probe(recipe.eval, any(row.id in suite for row in rows))
     verdicts: Sequence[tuple[str | None, str]] = [(None, "")] * len(rows)
     if sandbox.tier is not None:
@@ -125,8 +155,8 @@ def _evaluate(name: str, recipe: Recipe, out: Path) -> None:
         "routing": routing,
         "cost": {
             **asdict(size),
-            "tokens_per_s": effort.tokens / max(effort.seconds, 1e-9),
-            "peak_memory_mb": effort.peak_memory_mb,
+            "tokens_per_s": effort.tokens_per_s,
+            "peak_memory_mb": peak_memory_mb,
         },
         "sandbox": asdict(sandbox),
         "seconds": effort.seconds,
@@ -142,11 +172,11 @@ def _evaluate(name: str, recipe: Recipe, out: Path) -> None:
 
 
 def _routing(
-    name: str, model: Any, rows: Sequence[Row], samples: Sequence[dict[str, Any]], recipe: Recipe
+    routers: str, model: Any, rows: Sequence[Row], samples: Sequence[dict[str, Any]], recipe: Recipe
 ) -> dict[str, Any] | None:
     from codemoe.evaluate.routing_metrics import sequence_routing, token_routing
 
-    measure = {"moe-sequence": sequence_routing, "moe-token": token_routing}.get(name)
+    measure = {"sequence": sequence_routing, "token": token_routing}.get(routers)
     if measure is None:
         return None
     pairs = [(r, s) for r, s in zip(rows, samples, strict=True) if s["expert"] or s["load"]]

@@ -61,10 +61,35 @@ def share_interval(share: float, n: int) -> tuple[float, float] | None:
     """
     if n < 1:
         return None
-    z = 1.959964
+    z = _SURE
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
+    low, high = max(0.0, float(middle - half)), min(1.0, float(middle + half))
+    # Exactly, and not but for rounding.
+    return (0.0 if share == 0 else low), (1.0 if share == 1 else high)
+
+
+_SURE, _POWER = 1.959964, 0.841621  # normal quantiles of 97.5 % and 80 %
+
+
+def detectable_difference(
+    n: int, *, share: float | None = None, spread: float | None = None
+) -> float:
+    """The smallest true difference of two systems that n problems show with 80 % power at 5 %.
+
+    (z_0.975 + z_0.8) * spread / sqrt(n), where `spread` is the standard deviation of the paired
+    differences. Before a second system is known, `share` (what the first one passes) stands for
+    it: sqrt(2 p (1 - p)), as if the two were independent, with Wilson's centre for p so that a
+    suite of which nothing passes is not taken for a sure one.
+    """
+    if n < 1:
+        raise UserError("no problems: there is nothing to compare")
+    if spread is None:
+        if share is None:
+            raise ValueError("give share or spread")
+        centre = (share * n + _SURE**2 / 2) / (n + _SURE**2)
+        spread = float(np.sqrt(2 * centre * (1 - centre)))
+    return float((_SURE + _POWER) * spread / np.sqrt(n))
 
 
 def pass_at_k(n: int, c: int, k: int) -> float:

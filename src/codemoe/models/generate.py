@@ -28,6 +28,7 @@ from codemoe.models.sampling import Sampling, choose
 __all__ = ["Choice", "Generation", "Route", "generate_batch", "generate_with_each_expert"]
 
 OnToken = Callable[[int, int], None]
+IsFinished = Callable[[int, Sequence[int]], bool]
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,11 @@ def generate_batch(
     max_new_tokens: int,
     sampling: Sampling | None = None,
     on_token: OnToken | None = None,
+    is_finished: IsFinished | None = None,
 ) -> list[Generation]:
     """Answer all prompts in one batch; `on_token(row, token_id)` streams all but the end token.
+
+    `is_finished(row, token_ids)` is asked after each token and may end an answer: a stop rule.
 
     Rows do not influence each other: a batched answer differs from a single one by rounding only,
     a sampled one too, as row i draws by itself with seed `sampling.seed + i`. Prompts whose markers
@@ -93,6 +97,7 @@ def generate_batch(
             decoder = Decoder(model.model, _batch(model, own))
             begun = start(model, decoder, by_name)
             texts = _Texts.begin(model, own, rows, max_new_tokens, sampling, route, begun, on_token)
+            texts.is_finished = is_finished
             found |= dict(zip(rows, _decode(model, decoder, begun, texts), strict=True))
     return [found[row] for row in range(len(prompts))]
 
@@ -177,7 +182,8 @@ class _Texts:
     on_token: OnToken | None
     fences: list[Fences] | None
     answers: list[list[int]] = field(default_factory=list)
-    stopped: list[bool] = field(default_factory=list)  # by the end token, not by the limit
+    stopped: list[bool] = field(default_factory=list)  # by end token or rule, not by the limit
+    is_finished: IsFinished | None = None
     hand_overs: list[list[HandOver]] = field(default_factory=list)
 
     @classmethod
@@ -235,6 +241,9 @@ class _Texts:
         self.answers[row].append(token)
         if self.on_token is not None:
             self.on_token(self.rows[row], token)
+        if self.is_finished is not None and self.is_finished(self.rows[row], self.answers[row]):
+            self.stopped[row] = True
+            return None
         expert = None if self.fences is None else self.fences[row].read(self.answers[row])
         if expert is not None:
             self.hand_overs[row].append(HandOver(len(self.answers[row]), expert))

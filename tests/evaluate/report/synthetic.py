@@ -64,6 +64,8 @@ class Plan:
     oracle_gap: float = 0.0  # CodeBLEU that even perfect routing loses, to every mixture
     quality: dict[str, tuple[float, float, float, float]] = field(default_factory=dict)
     layers: int = 5
+    traces: bool = True
+    suites: dict[str, float] = field(default_factory=dict)  # name -> pass@1 of all but the base
 
 
 def write_run(run_dir: Path, plan: Plan | None = None) -> Path:
@@ -76,6 +78,12 @@ def write_run(run_dir: Path, plan: Plan | None = None) -> Path:
         _write(folder / "metrics.json", _metrics(plan, model, rows))
         lines = "".join(json.dumps(row) + "\n" for row in rows)
         (folder / "results.jsonl").write_text(lines, encoding="utf-8")
+        if plan.traces and model in ("moe-token", "moe-sequence"):
+            _write(
+                folder / "traces.json", _traces(plan, "token" if "token" in model else "sequence")
+            )
+        for suite, passed in plan.suites.items():
+            _write_suite(folder.parent / suite, model, passed)
     rng = np.random.default_rng(7)
     stages = {"data": 6.2, "base": 1.1, "moe": 0.6, "router": 4.8, "merged/ties": 1.4}
     for i, name in enumerate([*plan.experts, "dense-all"]):
@@ -118,6 +126,49 @@ def write_run(run_dir: Path, plan: Plan | None = None) -> Path:
         },
     )
     return run_dir
+
+
+def _traces(plan: Plan, routers: str) -> dict[str, Any]:
+    """A prompt of six tokens, a marker, an answer of four; layers that agree less and less."""
+    tokens = ["###", " Task", ":", " <b>", "\n", "### Code:\n", "int", " f", "(", ")"]
+    layers = plan.layers if routers == "token" else 1
+    rows = []
+    for i, language in enumerate(plan.languages):
+        own = min(i, len(plan.experts) - 1)
+        chosen = [
+            [own if token >= 5 or routers == "sequence" else -1] * layers for token in range(10)
+        ]
+        if routers == "token":
+            chosen[8] = [own] * (layers - 2) + [0, 0]
+        rows.append(
+            {
+                "id": f"array_reduce/sum.{i}/{language}/0",
+                "language": language,
+                "marker": 5,
+                "answer": 6,
+                "tokens": tokens,
+                "chosen_TL": chosen,
+                "sure_T": [0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.0, 1.0, 0.6, 1.0],
+            }
+        )
+    return {"routers": routers, "experts": list(plan.experts), "traces": rows}
+
+
+def _write_suite(folder: Path, model: str, passed: float) -> None:
+    folder.mkdir(parents=True)
+    value = 0.0 if model == "base" else passed
+    metrics = {
+        "model": model,
+        "suite": folder.name,
+        "format": "humaneval",
+        "problems": 164,
+        "samples": 10,
+        "pass_at_k": {"1": value, "10": min(1.0, 2 * value)},
+        "pass_at_k_interval": {"1": [value, value + 0.05], "10": [value, min(1.0, 2.2 * value)]},
+        "detectable_difference": 0.11,
+        "by_status": {"pass": round(164 * value)},
+    }
+    _write(folder / "metrics.json", metrics)
 
 
 def _tasks(plan: Plan) -> list[tuple[str, str, int]]:
@@ -227,6 +278,8 @@ def _scores(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "dataflow_match": None if rows[0]["language"] == "rust" else min(1.0, mean * 1.1),
         "floor": 0.27,
         "empty": sum(not row["prediction"] for row in rows),
+        "degenerate": 0,
+        "cut_off": 1,
         "exact": float(np.mean(exact)),
         "exact_interval": list(bootstrap_interval(exact)),
         "pass_at_1": float(np.mean(ran)) if ran else None,

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from codemoe.errors import UserError
-from codemoe.evaluate.report import check_thresholds, checks
+from codemoe.evaluate.report import causes, check_thresholds, checks
 from codemoe.evaluate.report.page import _CHECK_LABELS
 from codemoe.recipe import Thresholds
 
@@ -153,5 +153,56 @@ def test_pass_at_1_is_asked_of_every_language_that_was_tested() -> None:
 def test_every_threshold_of_the_recipe_is_known_labelled_and_explained() -> None:
     names = set(Thresholds.model_fields)
     assert names == {*checks.AT_LEAST, *checks.AT_MOST}
-    assert names == set(checks._CAUSES)
+    assert names == set(causes.CAUSES)
     assert names == set(_CHECK_LABELS)
+
+
+def _with_answers(summary: dict[str, Any], **counts: int) -> dict[str, Any]:
+    fine = {"n": 50, "empty": 0, "degenerate": 0, "cut_off": 0}
+    return {
+        **summary,
+        "answers": {"moe-sequence": {"java": {**fine, **counts}}, "expert": {"java": fine}},
+    }
+
+
+def test_looping_answers_are_the_cause_when_routing_is_right() -> None:
+    summary = _summary(retention={"java": 0.7, "javascript": 1.0, "all": 0.85})
+    summary["models"]["moe-oracle"] = {"java": _scores(0.63), "javascript": _scores(0.8)}
+    java, _ = check_thresholds(
+        _with_answers(summary, degenerate=20, empty=2, cut_off=19), {"retention": 0.98}
+    )
+    assert java.kind == "degenerate output"
+    assert "of 50 answers 2 empty and 20 loop, of the expert alone 0.0%" in java.cause
+    assert "19 reached eval.max_new_tokens" in java.cause
+    # Without them, the same scores speak of how the experts are run.
+    java, _ = check_thresholds(_with_answers(summary), {"retention": 0.98})
+    assert java.kind == "activation"
+
+
+def test_a_wrong_language_is_the_cause_when_prompts_went_right() -> None:
+    summary = _summary(retention={"java": 0.7, "javascript": 1.0, "all": 0.85})
+    summary["models"]["moe-sequence"]["java"] = _scores(0.6, wrong_language=0.2)
+    java, _ = check_thresholds(summary, {"retention": 0.98})
+    assert java.kind == "wrong language"
+    assert "20.0% of the answers" in java.cause
+
+
+def test_a_miss_within_chance_says_so() -> None:
+    summary = _summary(retention={"java": 0.97, "javascript": 0.7, "all": 0.9})
+    summary["intervals"] = {"retention": {"java": [0.93, 1.01], "javascript": [0.6, 0.8]}}
+    java, javascript = check_thresholds(summary, {"retention": 0.98})
+    assert not java.passed
+    assert "or chance: the 95 % interval reaches to 1.010" in java.cause
+    assert "chance" not in javascript.cause
+
+
+def test_the_table_of_what_fell() -> None:
+    summary = _summary(retention={"java": 0.7, "javascript": 1.0, "all": 0.85})
+    summary["routing"]["confusion"]["java"] = {"java": 40, "javascript": 10}
+    found = check_thresholds(summary, {"retention": 0.98, "wrong_language": 0.0, "pass_at_1": 0.5})
+    header, retention, tests = checks.missed_table(found).splitlines()
+    assert header.split() == ["threshold", "language", "found", "required", "likely", "cause"]
+    assert retention.split()[:6] == ["retention", "java", "0.7000", ">=", "0.9800", "router"]
+    assert "10 of 50 Java prompts" in retention
+    assert tests.split()[:3] == ["pass_at_1", "all", "nothing"]
+    assert header.index("found") == retention.index("0.7000") == tests.index("nothing")

@@ -66,6 +66,9 @@ def test_summary_has_the_promised_keys(full_report: tuple[Path, dict[str, Any]])
         "models",
         "retention",
         "routing",
+        "flops_per_token",
+        "answers",
+        "suites",
         "cost",
         "seconds",
         "intervals",
@@ -311,3 +314,67 @@ def test_pngs_are_small(full_report: tuple[Path, dict[str, Any]]) -> None:
     out, _ = full_report
     assert (out / "index.html").stat().st_size < 1_500_000
     assert Image.open(BytesIO((out / "figures/models.png").read_bytes())).format == "PNG"
+
+
+def test_traces_are_coloured_and_escaped(full_report: tuple[Path, dict[str, Any]]) -> None:
+    out, _ = full_report
+    page = _page(out)
+    html = (out / "index.html").read_text(encoding="utf-8")
+    traced = [
+        attributes for attributes in page.all("details") if attributes.get("class") == "trace"
+    ]
+    assert len(traced) == 8  # two mixtures, four languages
+    assert " &lt;b&gt;" in html
+    tokens = [a for a in page.all("span") if "title" in a]
+    assert len(tokens) == 8 * 10
+    assert {"title": "no expert acts here"} in tokens
+    assert {"class": "x2 s50", "title": "layers: JavaScript 3, Python 2"} in tokens
+    assert {"class": "x1 s100", "title": "Java in all 5 layers"} in tokens
+    assert "JavaScript 90" in page.text  # of the choices in its answer
+    assert "sure at the marker, and settled on from the first token." in page.text
+
+
+def test_suites_are_told_with_intervals_and_what_they_can_show(
+    full_report: tuple[Path, dict[str, Any]],
+) -> None:
+    out, summary = full_report
+    assert summary["suites"]["HumanEval"]["moe-sequence"]["pass_at_k"] == {"1": 0.3, "10": 0.6}
+    text = _page(out).text
+    assert "HumanEval pass@1" in text
+    assert "@10 60.0" in text
+    assert "HumanEval: 164 problems, 10 answers each" in text
+    assert "a change below about 11" in text
+    tables = (out / "tables.md").read_text(encoding="utf-8")
+    assert "| HumanEval pass@1 |" in tables
+
+
+def test_traces_are_a_table_too(full_report: tuple[Path, dict[str, Any]]) -> None:
+    out, _ = full_report
+    with (out / "traces.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 4 * 10 * (5 + 1)  # languages, tokens, layers of both ways of routing
+    token = [r for r in rows if r["model"] == "moe-token" and "/cpp/" in r["id"]]
+    assert {r["expert"] for r in token if r["position"] == "4"} == {""}
+    assert [r["expert"] for r in token if r["position"] == "8"] == ["cpp"] * 3 + ["python"] * 2
+    assert {r["part"] for r in rows if int(r["position"]) < 6} == {"prompt"}
+
+
+def test_programs_that_pass_are_compared_in_pairs(full_report: tuple[Path, dict[str, Any]]) -> None:
+    out, summary = full_report
+    tables = (out / "tables.md").read_text(encoding="utf-8")
+    part = tables.split("## pass@1: the mixture against each model")[1].split("\n## ")[0]
+    rates = {name: summary["models"][name]["all"]["pass_at_1"] for name in ("base", "moe-sequence")}
+    gap = rates["moe-sequence"] - rates["base"]
+    assert f"| Base (base) | **{gap:.3f}**" in part
+    assert "| Own expert (expert) | **0.000**" in part
+    assert "identical" in part
+
+
+def test_damaged_traces_are_told(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", Plan(n=2, models=("moe-token",)))
+    path = run / "eval" / "moe-token" / "test" / "traces.json"
+    traces = json.loads(path.read_text())
+    traces["traces"][1]["tokens"].pop()
+    path.write_text(json.dumps(traces))
+    with pytest.raises(UserError, match="more tokens than choices"):
+        _make(run, tmp_path / "out")

@@ -14,6 +14,7 @@ from codemoe.evaluate.report.read import Evaluation, read_evaluation
 from codemoe.evaluate.report.summary import build_summary
 from codemoe.evaluate.report.table import markdown
 from codemoe.evaluate.report.tables import all_tables
+from codemoe.evaluate.report.traces import traces_csv
 from codemoe.evaluate.report.words import enabling, headline, lead
 from codemoe.recipe import MODEL_NAMES
 
@@ -52,6 +53,8 @@ def make_report(
         ).encode(),
         "summary.json": (json.dumps(summary, indent=2, allow_nan=False) + "\n").encode(),
     }
+    if traces := traces_csv(evaluation):
+        files["traces.csv"] = traces.encode()
     for key, figure in figures.items():
         light, dark = images[key]
         files[f"figures/{key}.png"] = light

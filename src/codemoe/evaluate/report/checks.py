@@ -1,12 +1,12 @@
-"""Is the mixture good enough? Each threshold against what was found, and why it may have failed."""
+"""Is the mixture good enough? Each threshold against what was found."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from codemoe.errors import UserError
-from codemoe.evaluate.report.summary import ALL, BASE, EXPERT, MIXTURE, ORACLE
-from codemoe.languages import find_language
+from codemoe.evaluate.report.causes import cause_of, unmeasured
+from codemoe.evaluate.report.summary import ALL, BASE, MIXTURE
 
 AT_LEAST = ("retention", "routing_accuracy", "base_ratio", "pass_at_1")
 AT_MOST = ("wrong_language",)
@@ -22,7 +22,8 @@ class Check:
     found: float | None  # None: not measured
     required: float
     passed: bool
-    cause: str = ""  # of a failure, in words
+    kind: str = ""  # of the likely cause of a failure, see causes.py
+    cause: str = ""  # the same in words
 
 
 def check_thresholds(
@@ -48,8 +49,8 @@ def check_thresholds(
         if required is not None:
             found = dict(_measured(summary, name))
             if not found:
-                cause = _unmeasured(summary, name)
-                checks.append(Check(name, None, None, required, False, cause))
+                why = unmeasured(name, summary)
+                checks.append(Check(name, None, None, required, False, why.kind, why.words))
             for language, value in found.items():
                 checks.append(_check(summary, name, language, value, required))
     return checks
@@ -59,8 +60,29 @@ def _check(
     summary: Mapping[str, Any], name: str, language: str | None, value: float, required: float
 ) -> Check:
     passed = value <= required + _SLACK if name in AT_MOST else value >= required - _SLACK
-    cause = "" if passed else _CAUSES[name](summary, language)
-    return Check(name, language, value, required, passed, cause)
+    if passed:
+        return Check(name, language, value, required, passed)
+    why = cause_of(name, summary, language)
+    words = why.words + _chance(summary, name, language, required)
+    return Check(name, language, value, required, passed, why.kind, words)
+
+
+def _chance(summary: Mapping[str, Any], name: str, language: str | None, required: float) -> str:
+    """Said of a miss that so few tasks cannot tell from a hit: its interval holds what is asked."""
+    intervals = summary.get("intervals", {})
+    pair = None
+    if name in ("retention", "base_ratio"):
+        pair = intervals.get(name, {}).get(language)
+    elif name == "pass_at_1":
+        pair = intervals.get("models", {}).get(MIXTURE, {}).get(language, {}).get(name)
+    elif name == "routing_accuracy":
+        pair = intervals.get("routing", {}).get("accuracy")
+    if pair is None or pair[1] < required:
+        return ""
+    return (
+        f"; or chance: the 95 % interval reaches to {pair[1]:.3f}, more tasks "
+        "(eval.samples_per_language) would tell"
+    )
 
 
 def _measured(summary: Mapping[str, Any], name: str) -> Iterator[tuple[str | None, float]]:
@@ -88,111 +110,23 @@ def _measured(summary: Mapping[str, Any], name: str) -> Iterator[tuple[str | Non
                 yield language, scores["codebleu"] / base[language]["codebleu"]
 
 
-def _unmeasured(summary: Mapping[str, Any], name: str) -> str:
-    needed = {"retention": (MIXTURE, EXPERT), "base_ratio": (MIXTURE, BASE)}.get(name, (MIXTURE,))
-    missing = [model for model in needed if model not in summary["models"]]
-    if missing:
-        return f"{' and '.join(missing)} not evaluated; add it to eval.models and run codemoe eval"
-    if name == "pass_at_1":
-        return "the tests were not run: codemoe doctor says what they need"
-    return "the evaluation holds no value for it; run codemoe eval again with --force"
-
-
-def _label(language: str | None) -> str:
-    row = find_language(language) if language else None
-    return row.label if row else language or "all languages"
-
-
-def _code_bleu(summary: Mapping[str, Any], model: str, language: str | None) -> float | None:
-    found = summary["models"].get(model, {}).get(language or ALL)
-    return found["codebleu"] if found else None
-
-
-def _misrouted(summary: Mapping[str, Any], language: str | None) -> str:
-    """The most frequent wrong way of a language's prompts, or "" (experts named as languages)."""
-    confusion = summary["routing"]["confusion"] or {}
-    errors = [
-        (count, asked, expert)
-        for asked, row in confusion.items()
-        if asked in row and language in (None, asked)
-        for expert, count in row.items()
-        if expert != asked and count
+def missed_table(checks: Sequence[Check]) -> str:
+    """What fell below its threshold, as an aligned table with the likely causes."""
+    header = ("threshold", "language", "found", "required", "likely cause", "")
+    rows = [
+        (
+            check.name,
+            check.language or "all",
+            "nothing" if check.found is None else f"{check.found:.4f}",
+            f"{'<=' if check.name in AT_MOST else '>='} {check.required:.4f}",
+            check.kind,
+            check.cause,
+        )
+        for check in checks
+        if not check.passed
     ]
-    if not errors:
-        return ""
-    count, asked, expert = max(errors)
-    total = sum(confusion[asked].values())
-    return f"{count} of {total} {_label(asked)} prompts went to the {_label(expert)} expert"
-
-
-def _retention_cause(summary: Mapping[str, Any], language: str | None) -> str:
-    wrong_way = _misrouted(summary, language)
-    if wrong_way:
-        return f"the router: {wrong_way}"
-    expert = _code_bleu(summary, EXPERT, language)
-    oracle = _code_bleu(summary, ORACLE, language)
-    if expert and oracle is not None and oracle < 0.98 * expert:
-        return (
-            f"not the router: with perfect routing the mixture also scores only {oracle:.3f} where "
-            f"the expert scores {expert:.3f}, so it does not run the expert as it was trained "
-            "(compare experts.activation with moe.activation)"
-        )
-    return (
-        "no prompt is known to have gone to a wrong expert; compare the mixture run with perfect "
-        "routing (eval.models: moe-oracle) with the expert to see whether it runs it as trained"
+    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header) - 1)]
+    return "\n".join(
+        "  " + "  ".join((*(text.ljust(w) for text, w in zip(row, widths, strict=False)), row[-1]))
+        for row in (header, *rows)
     )
-
-
-def _routing_cause(summary: Mapping[str, Any], language: str | None) -> str:
-    wrong_way = _misrouted(summary, None)
-    where = f"most often {wrong_way}" if wrong_way else "prompts went to experts of other languages"
-    return f"{where}; raise router.samples_per_expert, or look at prompts that fit both languages"
-
-
-def _ratio_cause(summary: Mapping[str, Any], language: str | None) -> str:
-    expert = _code_bleu(summary, EXPERT, language)
-    mixture = _code_bleu(summary, MIXTURE, language)
-    if expert and mixture is not None and mixture >= 0.95 * expert:
-        return (
-            f"the {_label(language)} expert is no better ({expert:.3f}): it needs more data or "
-            "steps (experts.train.steps), or the base already does the task"
-        )
-    if expert:
-        return f"the expert alone scores {expert:.3f}: the mixture loses it, see retention"
-    return "there is no expert for this language, so the mixture answers as its base does"
-
-
-def _tests_cause(summary: Mapping[str, Any], language: str | None) -> str:
-    expert = summary["models"].get(EXPERT, {}).get(language)
-    if expert is None or expert["pass_at_1"] is None:
-        return "see the worst sample answers"
-    if expert["pass_at_1"] > summary["models"][MIXTURE][language]["pass_at_1"]:
-        return f"the expert alone passes {expert['pass_at_1']:.1%}: the mixture loses it"
-    return (
-        f"the {_label(language)} expert alone passes no more ({expert['pass_at_1']:.1%}): it needs "
-        "more data or steps (experts.train.steps)"
-    )
-
-
-def _language_cause(summary: Mapping[str, Any], language: str | None) -> str:
-    wrong_way = _misrouted(summary, language)
-    if wrong_way:
-        return f"the router: {wrong_way}"
-    expert = summary["models"].get(EXPERT, {}).get(language)
-    if expert and expert["wrong_language"] > 0:
-        return (
-            f"the {_label(language)} expert itself answers in another language "
-            f"({expert['wrong_language']:.1%}): look for mislabelled rows in its training data"
-        )
-    if expert is None:
-        return f"no expert for {_label(language)} was evaluated; others answer in its place"
-    return "the expert alone answers in the right language; see the worst sample answers"
-
-
-_CAUSES = {
-    "retention": _retention_cause,
-    "routing_accuracy": _routing_cause,
-    "base_ratio": _ratio_cause,
-    "wrong_language": _language_cause,
-    "pass_at_1": _tests_cause,
-}

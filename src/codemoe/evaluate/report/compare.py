@@ -4,19 +4,20 @@ Both models answered the same ids, so a resample draws tasks, not answers: what 
 for both cancels out and the interval is as narrow as the data allow.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from codemoe.errors import UserError
-from codemoe.evaluate.report.read import Interval, ModelResult, Scores
+from codemoe.evaluate.report.read import Answer, Interval, ModelResult, Scores
 from codemoe.evaluate.sandbox.records import NOT_COUNTED
 from codemoe.evaluate.statistics import (
     RESAMPLES,
     PairedBootstrap,
     bootstrap_interval,
+    detectable_difference,
     paired_bootstrap,
     share_interval,
 )
@@ -132,3 +133,33 @@ def difference(
     """CodeBLEU of `a` minus that of `b` over their common tasks; None: they have none."""
     first, second = paired_scores(a, b, language)
     return paired_bootstrap(first, second) if first.size else None
+
+
+ValueOf = Callable[[Answer], float | None]
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Two models on the tasks that both have a value for; `least`: the smallest true difference
+    that so many tasks would have shown."""
+
+    found: PairedBootstrap
+    least: float
+    n: int
+
+
+def gap_between(a: ModelResult, b: ModelResult, value_of: ValueOf) -> Gap | None:
+    """Mean of `value_of` over a's answers minus that over b's; None: no task in common."""
+    pairs = [
+        (first, second)
+        for key, answer in a.answers.items()
+        if key in b.answers
+        and (first := value_of(answer)) is not None
+        and (second := value_of(b.answers[key])) is not None
+    ]
+    if not pairs:
+        return None
+    ours, theirs = np.array(pairs, dtype=np.float64).T
+    spread = float((ours - theirs).std(ddof=1)) if len(pairs) > 1 else 0.0
+    least = detectable_difference(len(pairs), spread=spread)
+    return Gap(paired_bootstrap(ours, theirs), least, len(pairs))

@@ -14,6 +14,7 @@ from codemoe.evaluate.report.read import Evaluation
 from codemoe.evaluate.report.samples import RULE, sample_answers
 from codemoe.evaluate.report.summary import ALL, BASE, MIXTURE, main_model
 from codemoe.evaluate.report.table import Table
+from codemoe.evaluate.report.traces import trace_groups
 from codemoe.evaluate.report.words import (
     DASH,
     NOT_RUN,
@@ -113,6 +114,7 @@ def render_page(
         sandbox=evaluation.sandbox,
         enabling=enabling(evaluation.sandbox.fix),
         routing=_routing_words(evaluation),
+        trace_groups=trace_groups(evaluation),
         samples_from=model_label(shown_from) if shown_from else None,
         samples=samples,
         rule=RULE,

@@ -6,7 +6,7 @@ The only file of the report that knows the layout of a run directory; the rest w
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,8 +31,11 @@ class Scores:
     exact_interval: Interval | None = None
     pass_at_1: float | None = None
     pass_at_1_interval: Interval | None = None
+    wrong_language_interval: Interval | None = None
     floor: float | None = None  # CodeBLEU of other tasks' answers
     empty: int = 0
+    degenerate: int = 0  # answers that end in a loop
+    cut_off: int = 0  # answers that reached the token limit
     ngram_match: float | None = None
     weighted_ngram_match: float | None = None
     syntax_match: float | None = None
@@ -91,6 +94,44 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Trace:
+    """The tokens of one answer and its prompt, each with its expert in every layer (-1: none)."""
+
+    id: str
+    language: str
+    marker: int  # token from which on experts act
+    answer: int  # token that the answer begins with
+    tokens: tuple[str, ...]
+    chosen_TL: tuple[tuple[int, ...], ...]
+    sure_T: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Traces:
+    """What traces.json holds: `routers` is sequence or token, indices are those of `experts`."""
+
+    routers: str
+    experts: tuple[str, ...]
+    traces: tuple[Trace, ...]
+
+
+@dataclass(frozen=True)
+class SuiteResult:
+    """One model on one published suite; the keys of `pass_at_k` are texts, None: not run."""
+
+    suite: str
+    format: str
+    problems: int
+    samples: int
+    pass_at_k: Mapping[str, float | None] | None = None
+    pass_at_k_interval: Mapping[str, Interval | None] | None = None
+    detectable_difference: float | None = None
+    by_status: Mapping[str, int] | None = None
+    not_answered: int = 0
+    cut_off: int = 0
+
+
+@dataclass(frozen=True)
 class ModelResult:
     name: str
     languages: dict[str, Scores]
@@ -100,6 +141,8 @@ class ModelResult:
     cost: Cost
     sandbox: Sandbox
     answers: dict[str, Answer]  # by id; empty when results.jsonl is missing
+    traces: Traces | None = None
+    suites: dict[str, SuiteResult] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -161,6 +204,10 @@ def read_evaluation(
             for stage in _stages(run_dir)
             if not stage.name.startswith("eval/")
             or stage.name in {f"eval/{name}/{split}" for name in files}
+            or (
+                stage.name.split("/")[1] in files
+                and stage.name.split("/")[2] not in ("test", "valid")
+            )
         ],
         router=_optional_json(run_dir / "router" / "routing_metrics.json"),
     )
@@ -187,7 +234,32 @@ def _model(name: str, path: Path) -> ModelResult:
         cost=_record(Cost, metrics.get("cost") or {}, path, "cost"),
         sandbox=_record(Sandbox, metrics.get("sandbox") or {}, path, "sandbox"),
         answers={answer.id: answer for answer in _answers(path.with_name("results.jsonl"))},
+        traces=_traces(path.with_name("traces.json")),
+        suites=_suites(path.parent.parent),
     )
+
+
+def _traces(path: Path) -> Traces | None:
+    found = _optional_json(path)
+    if found is None:
+        return None
+    traces = _record(Traces, {**found, "traces": []}, path, "traces")
+    made = [
+        _record(Trace, one, path, f"traces[{i}]") for i, one in enumerate(found.get("traces") or ())
+    ]
+    sizes = [{len(one.tokens), len(one.chosen_TL), len(one.sure_T)} for one in made]
+    if any(len(size) > 1 for size in sizes):
+        raise UserError(f"{path}: a trace has more tokens than choices, or fewer", REDO)
+    return replace(traces, traces=tuple(made))
+
+
+def _suites(folder: Path) -> dict[str, SuiteResult]:
+    """Every finished suite of a model, by name."""
+    found = {}
+    for path in sorted(folder.glob("*/metrics.json")):
+        if path.parent.name not in ("test", "valid") and not path.parent.name.startswith("."):
+            found[path.parent.name] = _record(SuiteResult, _json(path), path, "metrics")
+    return found
 
 
 def _checked_routing(routing: RoutingResult, path: Path) -> RoutingResult:

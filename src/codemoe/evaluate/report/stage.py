@@ -21,8 +21,15 @@ def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
         for name in recipe.eval.models
         if is_finished(run_dir / "eval" / name / split)
     }
+    suites = [
+        (name, path)
+        for name in recipe.eval.models
+        for path in sorted((run_dir / "eval" / name).glob("*"))
+        if path.name not in ("test", "valid") and is_finished(path)
+    ]
     if not inputs:
         raise UserError(f"{run_dir} has no finished evaluation to report on", "codemoe eval RECIPE")
+    inputs |= {f"eval/{name}/{path.name}": path for name, path in suites}
     thresholds = recipe.eval.thresholds.model_dump(mode="json")
 
     def work(out: Path) -> None:
@@ -54,17 +61,12 @@ def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
 
 def _hold_to(report_dir: Path, thresholds: dict[str, float | None]) -> None:
     from codemoe.evaluate.report import check_thresholds
+    from codemoe.evaluate.report.checks import missed_table
 
     summary = json.loads((report_dir / "summary.json").read_text(encoding="utf-8"))
     missed = [check for check in check_thresholds(summary, thresholds) if not check.passed]
     if missed:
-        lines = [
-            f"  {check.name}{f' ({check.language})' if check.language else ''}: found "
-            f"{'nothing' if check.found is None else f'{check.found:.4f}'}, "
-            f"required {check.required:.4f}; {check.cause}"
-            for check in missed
-        ]
         raise MissedThreshold(
-            "the mixture falls below the recipe's thresholds:\n" + "\n".join(lines),
+            f"the mixture falls below the recipe's thresholds:\n{missed_table(missed)}",
             f"see {report_dir / 'index.html'}; thresholds are eval.thresholds in the recipe",
         )

@@ -54,6 +54,14 @@ def build_summary(evaluation: Evaluation) -> dict[str, Any]:
             }
             for name, model in evaluation.models.items()
         },
+        "flops_per_token": {
+            name: model.cost.flops_per_token for name, model in evaluation.models.items()
+        },
+        "answers": {
+            name: {language: _answers(scores) for language, scores in table.items()}
+            for name, table in tables.items()
+        },
+        "suites": _suites(evaluation),
         "seconds": round(sum(stage.seconds for stage in evaluation.stages), 3),
         "intervals": {
             "models": {
@@ -78,11 +86,35 @@ def _scores(scores: Scores) -> dict[str, float | None]:
     }
 
 
+def _answers(scores: Scores) -> dict[str, int]:
+    """How many answers there are, and how many of them are none."""
+    return {
+        "n": scores.n,
+        "empty": scores.empty,
+        "degenerate": scores.degenerate,
+        "cut_off": scores.cut_off,
+    }
+
+
+def _suites(evaluation: Evaluation) -> dict[str, dict[str, Any]]:
+    """suite -> model -> pass@k and its interval; by k as text."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, model in evaluation.models.items():
+        for suite, result in model.suites.items():
+            found.setdefault(suite, {})[name] = {
+                "problems": result.problems,
+                "pass_at_k": result.pass_at_k,
+                "pass_at_k_interval": result.pass_at_k_interval,
+            }
+    return found
+
+
 def _intervals(scores: Scores) -> dict[str, list[float] | None]:
     return {
         "codebleu": _pair(scores.codebleu_interval),
         "pass_at_1": _pair(scores.pass_at_1_interval),
         "exact": _pair(scores.exact_interval),
+        "wrong_language": _pair(scores.wrong_language_interval),
     }
 
 

@@ -1,7 +1,11 @@
 """What stands in the report's tables."""
 
-from codemoe.evaluate.report.compare import Ratio, difference, over_languages
+from collections import defaultdict
+
+from codemoe.evaluate.report.against import against_each, tested_against
+from codemoe.evaluate.report.compare import Ratio, over_languages
 from codemoe.evaluate.report.read import Evaluation, Interval, Scores, Stage
+from codemoe.evaluate.report.suites import suites_tables
 from codemoe.evaluate.report.summary import ALL, BASE, EXPERT, MIXTURE, ORACLE, ratios
 from codemoe.evaluate.report.table import Cell, Table
 from codemoe.evaluate.report.words import (
@@ -14,7 +18,6 @@ from codemoe.evaluate.report.words import (
     percent,
     quantity,
     score,
-    standing,
     times,
 )
 from codemoe.evaluate.statistics import share_interval
@@ -30,6 +33,8 @@ def all_tables(evaluation: Evaluation) -> dict[str, Table]:
         retention_table(evaluation),
         components(evaluation),
         tested(evaluation),
+        tested_against(evaluation),
+        *suites_tables(evaluation),
         costs(evaluation),
         stages(evaluation),
     )
@@ -143,37 +148,6 @@ def compared_models(evaluation: Evaluation) -> Table:
         "says nothing about the task. Empty: answers without any code. Wrong language: answers "
         "recognised as another language than the one asked for (Wilson interval)." + fewer,
         model_label(MIXTURE),
-    )
-
-
-def against_each(evaluation: Evaluation) -> Table | None:
-    """The mixture minus each other model on the same tasks."""
-    mixture = evaluation.models.get(MIXTURE)
-    if mixture is None:
-        return None
-    rows = []
-    for name, model in evaluation.models.items():
-        gap = difference(mixture, model) if name != MIXTURE else None
-        if gap is not None:
-            p = f"{gap.p:.3f}" if gap.p >= 0.001 else "< 0.001"
-            identical = gap.difference == 0 and gap.interval == (0.0, 0.0)
-            words = "identical" if identical else standing(gap.interval)
-            rows.append(
-                (
-                    _model(name),
-                    Cell(score(gap.difference), interval(gap.interval), strong=True),
-                    Cell(DASH if identical else p),
-                    Cell(words),
-                )
-            )
-    if not rows:
-        return None
-    return Table(
-        "against",
-        "The mixture against each model, on the same tasks",
-        ("Model", "Difference", "p", "The mixture is"),
-        tuple(rows),
-        "Difference in CodeBLEU, mixture minus model, by paired bootstrap over tasks.",
     )
 
 
@@ -295,7 +269,10 @@ def costs(evaluation: Evaluation) -> Table:
             "Peak memory",
         ),
         tuple(rows),
-        "Tokens per second while generating the answers of this evaluation, on this machine.",
+        "FLOPs: of a forward pass, 2 for each active weight that multiplies; attention's own "
+        "products grow with the context and are the same for all. Tokens per second: while "
+        "generating the answers of this evaluation, on this machine. Peak memory: weights, cache "
+        "and activations, above what the process held without the model.",
         model_label(MIXTURE),
     )
 
@@ -311,10 +288,11 @@ def stages(evaluation: Evaluation) -> Table | None:
     rows = []
     for kind, members in kinds.items():
         seconds = sum(stage.seconds for stage in members)
-        inner = [
-            (stage.name.split("/")[1], stage.seconds) for stage in members if "/" in stage.name
-        ]
-        note = ", ".join(f"{name} {duration(spent)}" for name, spent in inner)
+        inner: dict[str, float] = defaultdict(float)
+        for stage in members:
+            for name in stage.name.split("/")[1:2]:
+                inner[name] += stage.seconds
+        note = ", ".join(f"{name} {duration(spent)}" for name, spent in inner.items())
         share = percent(seconds / total, 0) if total else DASH
         rows.append((Cell(kind, note), Cell(duration(seconds)), Cell(share)))
     rows.append((Cell("Total"), Cell(duration(total), strong=True), Cell("")))
