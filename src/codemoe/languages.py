@@ -13,6 +13,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Toolchain:
+    """How the sandbox builds and runs a language; `Language.executables` must be there for it.
+
+    `driver` names the way of judging (the keys of `DRIVERS` in evaluate/sandbox/drivers.py). For
+    the driver "native", which serves every language whose compiler links a C `main`, `compile`
+    is the compiler's command: source on standard input, "{launcher}" for the object file to link,
+    "{out}" for the program, "{linker}" for the words that choose a fast linker.
+    """
+
+    driver: str
+    packages: str  # what to install, in Debian's and Ubuntu's words
+    compile: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Language:
     """One row: how people, parsers and toolchains name a language."""
 
@@ -24,6 +39,7 @@ class Language:
     line_comment: str
     executables: tuple[str, ...]  # toolchain: programs that must be on PATH to compile and run
     keywords: frozenset[str]  # for the weighted n-gram match
+    toolchain: Toolchain | None = None  # None: programs of this language cannot be run
 
     def missing_executables(self) -> list[str]:
         return [exe for exe in self.executables if shutil.which(exe) is None]
@@ -58,6 +74,7 @@ _ROWS = (
             "except finally for from global if import in is lambda match nonlocal not or pass "
             "raise return try while with yield"
         ),
+        Toolchain("python", "python3"),
     ),
     Language(
         "java",
@@ -74,6 +91,7 @@ _ROWS = (
             "record return short static strictfp super switch synchronized this throw throws "
             "transient true try var void volatile while yield"
         ),
+        Toolchain("java", "default-jdk-headless"),
     ),
     Language(
         "javascript",
@@ -84,6 +102,7 @@ _ROWS = (
         "//",
         ("node",),
         _words(_JS_KEYWORDS),
+        Toolchain("javascript", "nodejs"),
     ),
     Language(
         "cpp",
@@ -101,8 +120,33 @@ _ROWS = (
             "private protected public reinterpret_cast requires static_assert static_cast "
             "template this thread_local throw true try typeid typename using virtual wchar_t xor"
         ),
+        Toolchain(
+            "cpp",
+            "g++",
+            tuple(
+                "g++ -std=gnu++17 -O0 -w -fmax-errors=3 -fdiagnostics-color=never -x c++ - -x none "
+                "{launcher} -Wl,--wrap=main {linker} -o {out}".split()
+            ),
+        ),
     ),
-    Language("c", "C", (), ".c", "tree_sitter_c", "//", ("gcc",), _words(_C_KEYWORDS)),
+    Language(
+        "c",
+        "C",
+        (),
+        ".c",
+        "tree_sitter_c",
+        "//",
+        ("gcc",),
+        _words(_C_KEYWORDS),
+        Toolchain(
+            "native",
+            "gcc libc6-dev",
+            tuple(
+                "gcc -std=gnu17 -O0 -w -fmax-errors=3 -fdiagnostics-color=never -x c - -x none "
+                "{launcher} -Wl,--wrap=main {linker} -o {out} -lm".split()
+            ),
+        ),
+    ),
     Language(
         "csharp",
         "C#",
@@ -110,7 +154,7 @@ _ROWS = (
         ".cs",
         "tree_sitter_c_sharp",
         "//",
-        ("dotnet",),
+        ("mcs", "mono"),
         _words(
             "abstract as async await base bool break byte case catch char checked class const "
             "continue decimal default delegate do double else enum event explicit extern false "
@@ -120,6 +164,7 @@ _ROWS = (
             "string struct switch this throw true try typeof uint ulong unchecked unsafe ushort "
             "using var virtual void volatile while yield"
         ),
+        Toolchain("csharp", "mono-mcs mono-runtime libmono-system-core4.0-cil"),
     ),
     Language(
         "go",
@@ -134,6 +179,7 @@ _ROWS = (
             "if import interface iota map nil package range return select struct switch true type "
             "var"
         ),
+        Toolchain("go", "golang-go"),
     ),
     Language(
         "php",
@@ -151,6 +197,7 @@ _ROWS = (
             "namespace new null or print private protected public readonly require require_once "
             "return static switch throw trait true try unset use var while xor yield"
         ),
+        Toolchain("php", "php-cli"),
     ),
     Language(
         "typescript",
@@ -166,6 +213,7 @@ _ROWS = (
             "module namespace never number object override private protected public readonly "
             "satisfies string symbol type unique unknown"
         ),
+        Toolchain("typescript", "nodejs npm, then: sudo npm install -g typescript"),
     ),
     Language(
         "rust",
@@ -174,11 +222,20 @@ _ROWS = (
         ".rs",
         "tree_sitter_rust",
         "//",
-        ("rustc",),
+        ("rustc", "gcc"),
         _words(
             "as async await break const continue crate dyn else enum extern false fn for if impl "
             "in let loop match mod move mut pub ref return self Self static struct super trait "
             "true type union unsafe use where while"
+        ),
+        Toolchain(
+            "native",
+            "rustc gcc",
+            tuple(
+                "rustc --edition 2021 -C opt-level=0 -C debuginfo=0 -C overflow-checks=on "
+                "-A warnings --color never --crate-name solution {linker} -C link-arg={launcher} "
+                "-C link-arg=-Wl,--wrap=main -o {out} -".split()
+            ),
         ),
     ),
     Language(

@@ -32,8 +32,9 @@ What is not covered:
   and what to do, and nothing falls back to an unconfined run
 """
 
-from codemoe.evaluate.sandbox.pool import run_jobs
+from codemoe.evaluate.sandbox.pool import choose_tier, run_jobs
 from codemoe.evaluate.sandbox.records import (
+    FORMS,
     NOT_COUNTED,
     STATUSES,
     Job,
@@ -44,12 +45,14 @@ from codemoe.evaluate.sandbox.records import (
 from codemoe.evaluate.sandbox.tier import probe
 
 __all__ = [
+    "FORMS",
     "NOT_COUNTED",
     "STATUSES",
     "Job",
     "Limits",
     "SandboxProbe",
     "Verdict",
+    "choose_tier",
     "probe",
     "run_jobs",
 ]

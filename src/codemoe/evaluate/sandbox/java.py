@@ -6,19 +6,20 @@ import re
 import secrets
 import select
 import struct
-import subprocess
 import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from codemoe.errors import WorkError
-from codemoe.evaluate.sandbox.process import Child, Stopped, run
-from codemoe.evaluate.sandbox.records import Job, Limits, compile_profile, run_profile
+from codemoe.evaluate.sandbox.child import Child
+from codemoe.evaluate.sandbox.judgement import Judgement, Setup
+from codemoe.evaluate.sandbox.process import Stopped, run
+from codemoe.evaluate.sandbox.records import Job, compile_profile, run_profile
 from codemoe.evaluate.sandbox.script import LAUNCHERS
 from codemoe.evaluate.sandbox.slot import Slot
-from codemoe.evaluate.sandbox.toolchain import cached_build, find_tool
+from codemoe.evaluate.sandbox.toolchain import build_trusted, cached_build, find_tools
 from codemoe.evaluate.sandbox.verdict import clean, judge_run
+from codemoe.languages import Language
 
 _QUICK = ("-Xshare:auto", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData")
 _IMPORT = re.compile(r"\s*import\s+(?:static\s+)?[\w.]+(?:\.\*)?\s*;")
@@ -55,42 +56,43 @@ def join(program: str, tests: str) -> tuple[str, int]:
 class Java:
     """The JDK, the compiled launcher and, from the first job on, the compile server."""
 
-    def __init__(self, limits: Limits) -> None:
-        self._java, self._javac = find_tool("java"), find_tool("javac")
-        self.stamp = self._java.stamp
-        self._limits = limits
-        heap = f"-Xmx{limits.memory_mb // 2}m"
-        self._command = [self._java.path, *_QUICK, heap, "-ea", "-XX:+ExitOnOutOfMemoryError"]
-        self._command += ["-XX:+DisplayVMOutputToStderr"]
-        self._command += ["-cp", "/launcher", "codemoe.sandbox.Launcher"]
-        self._profile = run_profile(limits, data_mb=2048)
+    def __init__(self, row: Language, setup: Setup) -> None:
+        self._java, self._javac = find_tools(row)
+        self._setup = setup
+        home = Path(self._java.path).resolve().parent.parent
+        # Without /proc the JVM cannot find its libraries by itself.
+        self._environment = [("LD_LIBRARY_PATH", f"{home}/lib"), ("JAVA_HOME", str(home))]
+        heap = f"-Xmx{setup.limits.memory_mb // 2}m"
+        self._command = [f"{home}/bin/java", *_QUICK, heap, "-ea", "-XX:+ExitOnOutOfMemoryError"]
+        # No Unsafe, no heap dumps, no attaching: nothing that reads another frame's variables.
+        self._command += ["-XX:+DisplayVMOutputToStderr", "--limit-modules", "java.se"]
+        self._profile = run_profile(setup.limits, data_mb=2048, proc=False)
         self._lock = threading.Lock()
         self._server: _Server | None = None
         self._launcher: Path | None = None
 
-    def judge(self, job: Job, slot: Slot) -> tuple[str, str]:
+    def judge(self, job: Job, slot: Slot) -> Judgement:
         try:
             compiled = self._compile(job, slot)
         except _CompileFailed as failure:
-            return "compile_error", clean(str(failure))
+            return Judgement("compile_error", clean(str(failure)))
         except _ServerDied as failure:
-            return "sandbox_error", clean(f"the Java compile server: {failure}")
+            return Judgement("sandbox_error", clean(f"the Java compile server: {failure}"))
         nonce = secrets.token_hex(16)
         seen = run(
-            self._command,
+            [*self._command, "-cp", str(self._launcher), "codemoe.sandbox.Launcher"],
             self._profile,
-            slot.number,
-            slot.stop,
-            payload=lambda fd: (
-                _utf(nonce) + struct.pack(">i", fd) + _utf(compiled.main_class) + compiled.classes
-            ),
+            slot,
+            payload=lambda _fd: _utf(nonce) + _utf(compiled.main_class) + compiled.classes,
             binds=self._binds(),
+            environment=self._environment,
+            result_on_stdout=True,
         )
-        return judge_run(seen, nonce)
+        return Judgement(*judge_run(seen, nonce))
 
-    def _binds(self) -> list[tuple[str, str]]:
+    def _binds(self) -> list[str]:
         assert self._launcher is not None
-        return [(str(self._launcher), "/launcher"), *((p, p) for p in self._java.binds)]
+        return [str(self._launcher), *self._java.binds]
 
     def _compile(self, job: Job, slot: Slot) -> _Compiled:
         source, boundary = join(job.program, job.tests)
@@ -110,7 +112,7 @@ class Java:
     def _ask(self, source: str, boundary: int, slot: Slot, tries: int) -> _Compiled:
         """The answer of the compile server, which is started when there is none."""
         if self._server is None:
-            self._server = _Server(self._java.path, self._binds(), self._limits)
+            self._server = _Server(self._java.path, self._binds(), self._setup)
         try:
             return self._server.compile(source, boundary, slot.stop)
         except _CompileFailed:
@@ -131,13 +133,8 @@ class Java:
         key = "\n".join((self._javac.stamp, *(path.read_text("utf-8") for path in sources)))
 
         def build(made: Path) -> None:
-            command = [self._javac.path, "-d", str(made), *map(str, sources)]
-            done = subprocess.run(command, capture_output=True, text=True, errors="replace")
-            if done.returncode != 0:
-                raise WorkError(
-                    f"javac cannot compile codemoe's own source: {clean(done.stderr)}",
-                    "install a JDK of version 17 or newer",
-                )
+            words = [self._javac.path, "-d", str(made), *map(str, sources)]
+            build_trusted(words, "the Java launchers")
 
         return cached_build("java", key, build)
 
@@ -154,12 +151,12 @@ class Java:
 class _Server:
     """The client side of CompileServer.java; one request at a time."""
 
-    def __init__(self, java: str, binds: list[tuple[str, str]], limits: Limits) -> None:
-        command = [java, *_QUICK, "-Xmx512m", "-cp", "/launcher", "codemoe.sandbox.CompileServer"]
-        profile = compile_profile(limits, processes=128, endless=True)
+    def __init__(self, java: str, binds: list[str], setup: Setup) -> None:
+        command = [java, *_QUICK, "-Xmx512m", "-cp", binds[0], "codemoe.sandbox.CompileServer"]
+        profile = compile_profile(setup.limits, tasks=128, endless=True)
         # Its own user: worker slots count up from 0.
-        self._child = Child(command, profile, slot=1000, binds=binds)
-        self._wall_s = limits.compile_wall_s
+        self._child = Child(setup.tier, command, profile, slot=1000, binds=binds)
+        self._wall_s = setup.limits.compile_wall_s
         self._buffer = bytearray()
         self._errors = bytearray()
         self.gave_up = False

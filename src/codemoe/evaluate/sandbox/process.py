@@ -1,24 +1,18 @@
-"""One confined process: start, feed, listen within limits, kill, and leave nothing behind."""
+"""Run one confined process to its end or its limits, feeding and listening."""
 
-import contextlib
-import ctypes
 import os
-import re
 import select
 import signal
-import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from codemoe.evaluate.sandbox.bwrap import command_line, host_uid
+from codemoe.evaluate.sandbox.child import Child
 from codemoe.evaluate.sandbox.records import Profile
+from codemoe.evaluate.sandbox.slot import Slot
 
 _KEEP = 4096  # bytes kept of the head and of the tail of standard error
-_CHILD_PID = re.compile(rb'"child-pid":\s*(\d+)\s*[,}]')
-_PR_SET_CHILD_SUBREAPER = 36
-_adopters, _adopters_lock = 0, threading.Lock()  # evaluations under way in this process
 
 
 class Stopped(Exception):
@@ -42,185 +36,36 @@ class RawRun:
         return self.result.startswith(b"S\n")
 
 
-@contextlib.contextmanager
-def adopting_orphans() -> Iterator[None]:
-    """Become the parent of bubblewrap's inner process, which outlives the outer one by a moment.
-
-    Otherwise it falls to the machine's init, and where a container has none, zombies pile up.
-    """
-    global _adopters
-    with _adopters_lock:
-        _adopters += 1
-        _set_subreaper(True)
-    try:
-        yield
-    finally:
-        with _adopters_lock:
-            _adopters -= 1
-            _set_subreaper(_adopters > 0)
-
-
-def _set_subreaper(on: bool) -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, int(on), 0, 0, 0)
-
-
-class Child:
-    """A started sandbox with its pipes; `close` kills and reaps it, whatever its state."""
-
-    def __init__(
-        self,
-        command: Sequence[str],
-        profile: Profile,
-        slot: int,
-        *,
-        binds: Sequence[tuple[str, str]] = (),
-        files: Sequence[tuple[bytes, str]] = (),
-    ) -> None:
-        self._pid_text = b""
-        self._inner: int | None = None
-        ours: list[int] = []
-        theirs: list[int] = []
-        try:
-            self._info, info_w = _pipe(ours, theirs)
-            self.result, self.result_inside = _pipe(ours, theirs)
-            uid = host_uid(slot)
-            if uid is not None:
-                # The JVM reopens the pipe through /proc, which asks for its owner.
-                os.fchown(self.result_inside, uid, uid)
-            sources = []
-            for content, inside in files:
-                descriptor = os.memfd_create("sandbox", os.MFD_CLOEXEC)
-                theirs.append(descriptor)
-                _write_all(descriptor, content)
-                os.lseek(descriptor, 0, os.SEEK_SET)
-                sources.append((descriptor, inside))
-            argv = command_line(command, profile, slot, binds=binds, files=sources, info_fd=info_w)
-            self.popen = subprocess.Popen(
-                argv,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                pass_fds=theirs,
-                start_new_session=True,  # Ctrl-C reaches us first; we end the children
-                bufsize=0,
-                cwd="/",
-                # Not only --clearenv: /proc/1/environ inside shows what bubblewrap started with.
-                env={"PATH": os.environ.get("PATH", os.defpath)},
-            )
-        except BaseException:
-            for descriptor in ours:
-                os.close(descriptor)
-            raise
-        finally:
-            for descriptor in theirs:
-                os.close(descriptor)
-        self._ours = ours
-        self.pidfd = os.pidfd_open(self.popen.pid)
-        os.set_blocking(self._info, False)
-
-    def inner_pid(self) -> int | None:
-        """The process id (ours) of the sandbox's own init, once bubblewrap has told it."""
-        if self._inner is None:
-            with contextlib.suppress(OSError):
-                self._pid_text += os.read(self._info, 4096)
-            if found := _CHILD_PID.search(self._pid_text):
-                self._inner = int(found[1])
-        return self._inner
-
-    def _kill(self) -> set[int]:
-        """Kill bubblewrap and its child; returns the child, which is then ours to reap.
-
-        --die-with-parent alone is not enough: early in its life the child has not asked for that
-        signal yet, and would wait for ever for a parent that is gone. So hold the parent still,
-        look, and kill both.
-        """
-        pid = self.popen.pid
-        family: set[int] = set()
-        with contextlib.suppress(OSError):
-            os.kill(pid, signal.SIGSTOP)
-            deadline = time.monotonic() + 1.0
-            while _state(pid) not in "TtZX" and time.monotonic() < deadline:
-                time.sleep(0.0005)
-            with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
-                family = {int(child) for child in file.read().split()}
-            for child in family:
-                os.kill(child, signal.SIGKILL)
-        self.popen.kill()
-        return family
-
-    def close(self) -> int:
-        """Kill what is left, reap both processes, close the pipes; returns the exit code."""
-        family = self._kill() if self.popen.poll() is None else set()
-        code = self.popen.wait()
-        inner = self.inner_pid()
-        for pid in family | ({inner} if inner is not None else set()):
-            _reap(pid)
-        for stream in (self.popen.stdin, self.popen.stdout, self.popen.stderr):
-            if stream is not None:
-                with contextlib.suppress(OSError):
-                    stream.close()
-        for descriptor in (*self._ours, self.pidfd):
-            os.close(descriptor)
-        return code
-
-
-def _pipe(ours: list[int], theirs: list[int]) -> tuple[int, int]:
-    read_end, write_end = os.pipe()
-    ours.append(read_end)
-    theirs.append(write_end)
-    return read_end, write_end
-
-
-def _state(pid: int) -> str:
-    """The state letter of a process in /proc."""
-    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-        return file.read().rpartition(")")[2].split()[0]
-
-
-def _write_all(descriptor: int, content: bytes) -> None:
-    view = memoryview(content)
-    while view:
-        view = view[os.write(descriptor, view) :]
-
-
-def _reap(pid: int, patience_s: float = 5.0) -> None:
-    """Wait for an adopted process; if it is not ours (no subreaper), there is nothing to do."""
-    deadline = time.monotonic() + patience_s
-    pause = 0.0002
-    while True:
-        try:
-            if os.waitpid(pid, os.WNOHANG)[0] == pid:
-                return
-        except ChildProcessError:
-            return
-        if time.monotonic() > deadline:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-            return
-        time.sleep(pause)
-        pause = min(pause * 2, 0.02)
-
-
 def run(
     command: Sequence[str],
     profile: Profile,
-    slot: int,
-    stop: threading.Event,
+    slot: Slot,
     *,
     payload: Callable[[int], bytes],
-    binds: Sequence[tuple[str, str]] = (),
+    binds: Sequence[str] = (),
     files: Sequence[tuple[bytes, str]] = (),
+    environment: Sequence[tuple[str, str]] = (),
     keep_stdout: bool = False,
+    result_on_stdout: bool = False,
 ) -> RawRun:
     """Run `command` in a fresh sandbox to its end or its limits; raises Stopped when told to.
 
     `payload(result_fd)` is what goes to standard input, which then ends.
     """
     begun = time.monotonic()
-    child = Child(command, profile, slot, binds=binds, files=files)
+    child = Child(
+        slot.tier,
+        command,
+        profile,
+        slot.number,
+        binds=binds,
+        files=files,
+        environment=environment,
+        result_on_stdout=result_on_stdout,
+    )
     try:
-        seen = _Listener(child, payload(child.result_inside), profile, keep_stdout)
-        exited = seen.listen(begun + profile.wall_s, stop)
+        seen = Listener(child, payload(child.result_inside), profile, keep_stdout)
+        exited = seen.listen(begun + profile.wall_s, slot.stop)
     except BaseException:
         child.close()
         raise
@@ -239,7 +84,7 @@ def run(
     )
 
 
-class _Listener:
+class Listener:
     """Moves bytes between us and one child until it exits or breaks a limit."""
 
     def __init__(self, child: Child, payload: bytes, profile: Profile, keep_stdout: bool) -> None:
@@ -250,25 +95,27 @@ class _Listener:
         self._head, self._tail = bytearray(), bytearray()
         self._unsent = memoryview(payload)
         self._keep_stdout = keep_stdout
-        self._room = profile.output_mb << 20
+        self.room = profile.output_mb << 20
         popen = child.popen
-        assert popen.stdin is not None
-        assert popen.stdout is not None
         assert popen.stderr is not None
         self._stdin = popen.stdin
-        self._sinks = {
-            popen.stdout.fileno(): self._take_stdout,
+        self.sinks = {
             popen.stderr.fileno(): self._take_stderr,
             child.result: self._take_result,
         }
-        for descriptor in (*self._sinks, self._stdin.fileno()):
+        if popen.stdout is not None:
+            self.sinks[popen.stdout.fileno()] = self._take_stdout
+        for descriptor in self.sinks:
             os.set_blocking(descriptor, False)
+        if self._stdin is not None:
+            os.set_blocking(self._stdin.fileno(), False)
 
     def listen(self, deadline: float, stop: threading.Event) -> bool:
         """True when the process exited by itself within its limits."""
         poller = select.poll()
-        for descriptor in (*self._sinks, self.child.pidfd):
+        for descriptor in (*self.sinks, self.child.pidfd):
             poller.register(descriptor, select.POLLIN)
+        assert self._stdin is not None
         stdin = self._stdin.fileno()
         poller.register(stdin, select.POLLOUT)
         while True:
@@ -286,15 +133,16 @@ class _Listener:
                     if not self._send():
                         poller.unregister(stdin)
                         self._stdin.close()
-                elif not self._read(descriptor):
+                elif not self.read(descriptor):
                     poller.unregister(descriptor)
-            if self._room < 0:
+            if self.room < 0:
                 self.exceeded = True
                 return False
             if exited:
                 return True
 
     def _send(self) -> bool:
+        assert self._stdin is not None
         try:
             self._unsent = self._unsent[os.write(self._stdin.fileno(), self._unsent) :]
         except BlockingIOError:
@@ -303,23 +151,23 @@ class _Listener:
             return False
         return len(self._unsent) > 0
 
-    def _read(self, descriptor: int) -> bool:
+    def read(self, descriptor: int) -> bool:
         try:
             data = os.read(descriptor, 1 << 16)
         except BlockingIOError:
             return True
-        self._room -= len(data)
-        self._sinks[descriptor](data)
+        self.room -= len(data)
+        self.sinks[descriptor](data)
         return bool(data)
 
     def drain(self) -> None:
         """Take what is left in the pipes without waiting: a stray process may hold them open."""
-        for descriptor in self._sinks:
+        for descriptor in self.sinks:
             for _ in range(64):
-                before = self._room
-                if not self._read(descriptor) or self._room == before:
+                before = self.room
+                if not self.read(descriptor) or self.room == before:
                     break
-        if self._room < 0:
+        if self.room < 0:
             self.exceeded = True
 
     def _take_stdout(self, data: bytes) -> None:

@@ -1,41 +1,45 @@
-"""Python and JavaScript: one process whose launcher runs the candidate, then the tests."""
+"""The guarded form of Python and JavaScript: one process whose launcher runs the candidate, then the tests."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from codemoe.evaluate.sandbox.judgement import Judgement, Setup
 from codemoe.evaluate.sandbox.process import run
-from codemoe.evaluate.sandbox.records import Job, Limits, Profile, run_profile
+from codemoe.evaluate.sandbox.records import Job, Profile, run_profile
 from codemoe.evaluate.sandbox.slot import Slot
-from codemoe.evaluate.sandbox.toolchain import Tool, find_tool
+from codemoe.evaluate.sandbox.toolchain import Tool
 from codemoe.evaluate.sandbox.verdict import judge_run
 
 LAUNCHERS = Path(__file__).parent / "launchers"
 
 
-class ScriptLanguage:
+class Script:
     """An interpreter and its launcher; holds nothing between runs."""
 
-    def __init__(self, tool: Tool, words: tuple[str, ...], launcher: str, profile: Profile) -> None:
-        self._tool = tool
+    def __init__(
+        self,
+        tool: Tool,
+        words: Sequence[str],
+        launcher: str,
+        profile: Profile,
+        environment: Sequence[tuple[str, str]] = (),
+    ) -> None:
         self._command = [tool.path, *words, (LAUNCHERS / launcher).read_text("utf-8")]
         self._profile = profile
-        self.stamp = tool.stamp
+        self._binds, self._environment = tool.binds, environment
 
-    def judge(self, job: Job, slot: Slot) -> tuple[str, str]:
+    def judge(self, job: Job, slot: Slot) -> Judgement:
         nonce = secrets.token_hex(16)
         seen = run(
             self._command,
             self._profile,
-            slot.number,
-            slot.stop,
+            slot,
             payload=_payload(nonce, job),
-            binds=[(path, path) for path in self._tool.binds],
+            binds=self._binds,
+            environment=self._environment,
         )
-        return judge_run(seen, nonce)
-
-    def close(self) -> None:
-        """Nothing to end."""
+        return Judgement(*judge_run(seen, nonce))
 
 
 def _payload(nonce: str, job: Job) -> Callable[[int], bytes]:
@@ -44,21 +48,20 @@ def _payload(nonce: str, job: Job) -> Callable[[int], bytes]:
     return lambda fd: f"{nonce} {fd} {len(program)}\n".encode() + program + tests
 
 
-def python(limits: Limits) -> ScriptLanguage:
-    # Without site and without writing byte code: 9 ms instead of 50 to 120.
-    profile = run_profile(limits, address_mb=2 * limits.memory_mb, data_mb=limits.memory_mb)
-    return ScriptLanguage(
-        find_tool("python3"), ("-I", "-S", "-B", "-c"), "launch_python.py", profile
-    )
+# Without site and without writing byte code: 9 ms instead of 50 to 120.
+PYTHON_WORDS = ("-I", "-S", "-B", "-c")
 
 
-def javascript(limits: Limits) -> ScriptLanguage:
+def python_profile(setup: Setup) -> Profile:
+    memory = setup.limits.memory_mb
+    return run_profile(setup.limits, address_mb=2 * memory, data_mb=memory)
+
+
+def node_words(setup: Setup) -> tuple[str, ...]:
+    heap = f"--max-old-space-size={setup.limits.memory_mb // 2}"
+    return heap, "--unhandled-rejections=strict", "--no-warnings"
+
+
+def node_profile(setup: Setup) -> Profile:
     # A limit on address space would end node at its start; one on data also counts Buffers.
-    profile = run_profile(limits, data_mb=limits.memory_mb + 256)
-    words = (
-        f"--max-old-space-size={limits.memory_mb // 2}",
-        "--unhandled-rejections=strict",
-        "--no-warnings",
-        "-e",
-    )
-    return ScriptLanguage(find_tool("node"), words, "launch_javascript.js", profile)
+    return run_profile(setup.limits, data_mb=setup.limits.memory_mb + 256)

@@ -10,3 +10,4 @@ class Slot:
 
     number: int
     stop: threading.Event
+    tier: str = "bubblewrap"

@@ -6,24 +6,25 @@ unreadable for them; such a tool is refused here, with words, instead of failing
 
 import hashlib
 import os
+import re
 import shutil
 import stat
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from codemoe.errors import WorkError
-from codemoe.evaluate.sandbox.bwrap import host_uid
+from codemoe.evaluate.sandbox.confinement import host_uid
+from codemoe.languages import LANGUAGES, Language
 
-_INSTALL = {
-    "python3": "python3",
-    "node": "nodejs",
-    "java": "default-jdk-headless",
-    "javac": "default-jdk-headless",
-    "g++": "g++",
-}
+_VERSION = re.compile(r"\d+\.\d+(?:\.\d+)*")
+_ASK_VERSION = {"go": "version"}
+# Shims that only point at the real program: what to ask them for its installation.
+_ASK_HOME = {"rustc": ("--print", "sysroot"), "go": ("env", "GOROOT")}
 
 
 class MissingTool(Exception):
@@ -34,9 +35,31 @@ class MissingTool(Exception):
 class Tool:
     """An executable as the sandbox sees it, with the directories it needs besides /usr."""
 
+    name: str
     path: str
     binds: tuple[str, ...]
-    stamp: str  # changes when the file does: part of every cache key
+    stamp: str  # changes when the file does
+
+    @property
+    def version(self) -> str:
+        """Such as "g++ 12.2.0"; the stamp where the program does not tell."""
+        return _version(self.name, self.path, self.stamp)
+
+
+@cache
+def _version(name: str, path: str, stamp: str) -> str:
+    try:
+        done = subprocess.run(
+            [path, _ASK_VERSION.get(name, "--version")],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=30,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return f"{name} ({stamp})"
+    found = _VERSION.search(done.stdout + done.stderr)
+    return f"{name} {found[0]}" if found else f"{name} ({stamp})"
 
 
 def reachable(path: Path, uid: int | None) -> bool:
@@ -57,20 +80,40 @@ def find_tool(name: str) -> Tool:
         if not os.path.exists(found):
             found = None
     if found is None:
-        raise MissingTool(f"{name} is not installed: apt-get install {_INSTALL.get(name, name)}")
+        raise MissingTool(f"{name} is not installed: {install_hint(name)}")
     real = Path(found).resolve()
+    if name in _ASK_HOME and not real.is_relative_to("/usr"):
+        real = _behind_shim(name, found) or real
     info = real.stat()
     stamp = f"{real}:{info.st_size}:{info.st_mtime_ns}"
     if real.is_relative_to("/usr"):
-        return Tool(found if found.startswith("/usr/") else str(real), (), stamp)
+        return Tool(name, found if found.startswith("/usr/") else str(real), (), stamp)
     prefix = real.parent.parent
     if not (reachable(real, host_uid(0)) and reachable(prefix, host_uid(0))):
-        package = _INSTALL.get(name, name)
         raise MissingTool(
-            f"{real} cannot be read by the sandbox's unprivileged user: "
-            f"apt-get install {package}, which puts one under /usr"
+            f"{real} cannot be read by the sandbox's unprivileged user; "
+            f"one under /usr can: {install_hint(name)}"
         )
-    return Tool(str(real), (str(prefix),), stamp)
+    return Tool(name, str(real), (str(prefix),), stamp)
+
+
+def _behind_shim(name: str, found: str) -> Path | None:
+    done = subprocess.run([found, *_ASK_HOME[name]], capture_output=True, text=True)
+    path = Path(done.stdout.strip(), "bin", name)
+    return path if done.returncode == 0 and path.exists() else None
+
+
+def install_hint(name: str) -> str:
+    """What to type for a tool of the table of languages."""
+    for row in LANGUAGES.values():
+        if row.toolchain is not None and name in row.executables:
+            return f"sudo apt-get install {row.toolchain.packages}"
+    return f"sudo apt-get install {name}"
+
+
+def find_tools(row: Language) -> tuple[Tool, ...]:
+    """The tools of a language, all of them; raises MissingTool for the first that is not there."""
+    return tuple(find_tool(name) for name in row.executables)
 
 
 def cache_root() -> Path:
@@ -113,3 +156,14 @@ def cached_build(kind: str, key: str, build: Callable[[Path], None]) -> Path:
     finally:
         shutil.rmtree(made, ignore_errors=True)
     return final
+
+
+def build_trusted(words: list[str], what: str) -> None:
+    """Run a compiler on our own source, outside the sandbox."""
+    done = subprocess.run(words, capture_output=True, text=True, errors="replace")
+    if done.returncode != 0:
+        said = " ".join((done.stderr or done.stdout).split())[:300]
+        raise WorkError(
+            f"{Path(words[0]).name} cannot compile codemoe's own source ({what}): {said}",
+            f"check that installation of {Path(words[0]).name}",
+        )

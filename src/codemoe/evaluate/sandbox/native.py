@@ -1,0 +1,127 @@
+"""Languages whose compiler links a C `main`: compile in one sandbox, run in another.
+
+A row of the table of languages is enough for another one: its compiler's command, as C and Rust
+have it. The launcher is linked in front of `main` and holds the evidence (launch_native.c).
+"""
+
+import re
+import secrets
+import shutil
+import threading
+from pathlib import Path
+
+from codemoe.evaluate.sandbox.judgement import Judgement, Setup
+from codemoe.evaluate.sandbox.process import run
+from codemoe.evaluate.sandbox.records import Job, compile_profile, run_profile
+from codemoe.evaluate.sandbox.slot import Slot
+from codemoe.evaluate.sandbox.toolchain import build_trusted, cached_build, find_tool, find_tools
+from codemoe.evaluate.sandbox.verdict import clean, compile_failure, judge_run
+from codemoe.languages import Language
+
+LAUNCHERS = Path(__file__).parent / "launchers"
+_COMPILE = 'cd "$1" && shift && "$@" && cat a.out'
+# After the candidate, so that neither NDEBUG nor a macro of its own bends the tests.
+_UNDEFINED = (
+    "NDEBUG main assert if else for while do switch case return int bool char long double float "
+    "void const"
+)
+
+
+def undefine(words: str, include: str) -> str:
+    """Lines that free words from what a candidate defined, and take <assert.h> again."""
+    lines = "".join(f"#undef {word}\n" for word in words.split())
+    return f'\n{lines}#include {include}\n#line 1 "tests"\n'
+
+
+class Native:
+    """One compiler; the launcher is built lazily, once, by whichever worker needs it first."""
+
+    def __init__(self, row: Language, setup: Setup) -> None:
+        assert row.toolchain is not None
+        self._row = row
+        self._tools = find_tools(row)
+        self._words = row.toolchain.compile
+        self._compiler = self._tools[0]
+        self._binds = [path for tool in self._tools for path in tool.binds]
+        fast = next((name for name in ("mold", "gold") if shutil.which(f"ld.{name}")), None)
+        self._linker = f"-fuse-ld={fast}" if fast else ""
+        self._compile_profile = compile_profile(setup.limits, tasks=64)
+        memory = setup.limits.memory_mb
+        self._run_profile = run_profile(setup.limits, address_mb=memory, proc=False)
+        self._lock = threading.Lock()
+        self._made: dict[str, Path] = {}
+
+    def judge(self, job: Job, slot: Slot) -> Judgement:
+        words, binds = self._command(job)
+        source = self._source(job).encode("utf-8", "replace")
+        built = run(
+            ["sh", "-c", _COMPILE, "sh", "{work}", *words],
+            self._compile_profile,
+            slot,
+            payload=lambda _fd: source,
+            binds=[*binds, *self._binds],
+            keep_stdout=True,
+        )
+        if failure := compile_failure(built):
+            return failure
+        nonce = secrets.token_hex(16)
+        seen = run(
+            ["{file}/a.out"],
+            self._run_profile,
+            slot,
+            payload=lambda fd: f"{nonce} {fd}\n".encode(),
+            files=[(built.stdout, "a.out")],
+            binds=self._binds,
+        )
+        return Judgement(*judge_run(seen, nonce))
+
+    def _source(self, job: Job) -> str:
+        """Candidate, then tests, in one translation unit."""
+        if self._row.name == "c":
+            between = undefine(_UNDEFINED, "<assert.h>")
+            return f'#line 1 "solution"\n{job.program}{between}{job.tests}\n'
+        return f"{job.program}\n{job.tests}\n"
+
+    def _command(self, job: Job) -> tuple[list[str], list[str]]:
+        """The compiler's words, and the directories that they name."""
+        launcher = self.built("launcher") / "launcher.o"
+        words = self.fill([str(launcher)])
+        if self._row.name == "rust" and not re.search(r"\bfn\s+main\s*\(", job.tests):
+            if "#[test]" in job.tests:  # the suite's own kind of tests
+                words.insert(1, "--test")
+        return words, [str(launcher.parent)]
+
+    def fill(self, launcher: list[str], extra: list[str] | None = None) -> list[str]:
+        """The row's command with its places filled in; `extra` follows the compiler's name."""
+        words = [self._compiler.path, *(extra or [])]
+        for word in self._words[1:]:
+            if word == "{launcher}":
+                words += launcher
+            elif word == "{linker}":
+                if self._linker:
+                    rust = self._row.name == "rust"
+                    words += ["-C", f"link-arg={self._linker}"] if rust else [self._linker]
+            else:
+                words.append(word.replace("{launcher}", launcher[0]).replace("{out}", "a.out"))
+        return words
+
+    def built(self, what: str) -> Path:
+        """A directory of the cache with something of our own, compiled once."""
+        with self._lock:
+            if what not in self._made:
+                self._made[what] = self._build(what)
+            return self._made[what]
+
+    def _build(self, what: str) -> Path:
+        source = (LAUNCHERS / "launch_native.c").read_text("utf-8")
+        compiler = find_tool("gcc")
+
+        def build(made: Path) -> None:
+            (made / "launcher.c").write_text(source, "utf-8")
+            words = [compiler.path, "-O1", "-fPIC", "-c", str(made / "launcher.c")]
+            build_trusted([*words, "-o", str(made / "launcher.o")], "launch_native.c")
+
+        return cached_build(f"native-{what}", "\n".join((compiler.stamp, source)), build)
+
+    def close(self) -> None:
+        """Nothing to end."""
