@@ -129,7 +129,10 @@ def python(row: Language, setup: Setup) -> Strong:
 
 
 # Where packages are that were installed for everybody.
-NODE_PATH = ("NODE_PATH", "/usr/local/lib/node_modules:/usr/lib/node_modules:/usr/share/nodejs")
+NODE_ENVIRONMENT = (
+    ("NODE_PATH", "/usr/local/lib/node_modules:/usr/lib/node_modules:/usr/share/nodejs"),
+    ("OPENSSL_CONF", "/dev/null"),  # node reads it, needed or not
+)
 
 
 def javascript(row: Language, setup: Setup) -> Strong:
@@ -148,12 +151,12 @@ def javascript(row: Language, setup: Setup) -> Strong:
 
     return Strong(
         tools,
-        Script(tools[0], (*words, "-e"), "launch_javascript.js", profile, (NODE_PATH,)),
+        Script(tools[0], (*words, "-e"), "launch_javascript.js", profile, NODE_ENVIRONMENT),
         _JAVASCRIPT_SAME_PROCESS,
         tests,
         candidate,
         _tests_profile(profile, None),
         profile,
         request,
-        (NODE_PATH,),
+        NODE_ENVIRONMENT,
     )
