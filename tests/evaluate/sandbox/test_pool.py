@@ -16,12 +16,15 @@ from codemoe.evaluate.sandbox import (
     Limits,
     SandboxProbe,
     Verdict,
+    landlock,
     pool,
     probe,
     run_jobs,
 )
-from codemoe.evaluate.sandbox.process import Child, RawRun, adopting_orphans
+from codemoe.evaluate.sandbox.child import Child, adopting_orphans
+from codemoe.evaluate.sandbox.process import RawRun
 from codemoe.evaluate.sandbox.records import STATUSES, run_profile
+from codemoe.evaluate.sandbox.session import Session
 from codemoe.evaluate.sandbox.verdict import clean, judge_run
 
 sandboxed = pytest.mark.skipif(probe().tier is None, reason=f"no sandbox: {probe().reason}")
@@ -102,7 +105,7 @@ def test_cached_verdicts_need_no_sandbox(tmp_path: Path, monkeypatch: pytest.Mon
     def refuse(*_: object) -> None:
         raise AssertionError("run again")
 
-    monkeypatch.setattr(pool.Session, "judge", refuse)
+    monkeypatch.setattr(Session, "judge", refuse)
     again = run_jobs(jobs, cache=tmp_path)
     assert [(v.id, v.status) for v in again] == [(v.id, v.status) for v in first]
     with pytest.raises(AssertionError, match="run again"):  # other limits, other key
@@ -133,6 +136,7 @@ def test_no_sandbox_means_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_probe_names_the_missing_program(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setattr(landlock, "abi", lambda: 0)
     state = probe.__wrapped__()  # type: ignore[attr-defined]  # past its cache
     assert state.tier is None
     assert "bwrap" in state.reason
@@ -208,7 +212,7 @@ def test_a_sandbox_killed_at_any_age_leaves_nothing() -> None:
     """Bubblewrap's inner process must not survive even when it is only half set up."""
     for pause in range(0, 40):
         with adopting_orphans():
-            child = Child(["sleep", "600"], run_profile(Limits()), slot=0)
+            child = Child("bubblewrap", ["sleep", "600"], run_profile(Limits()), slot=0)
             time.sleep(pause / 4000)
             family = _descendants(os.getpid())
             child.close()

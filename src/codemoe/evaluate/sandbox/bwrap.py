@@ -30,14 +30,14 @@ def command_line(request: Request) -> list[str]:
     the host is writable.
     """
     words = ["bwrap", *_root_binds()]
-    for path in request.binds:
-        words += ["--ro-bind", path, path]
     if request.profile.proc:
         words += ["--proc", "/proc"]
     words += ["--dev", "/dev"]
     # Everything writable has a size; bubblewrap's own / and /dev/shm would have none.
     for size, where in ((_MIB, "/dev/shm"), (64 * _MIB, "/tmp"), (64 * _MIB, "/w")):
         words += ["--size", str(size), "--tmpfs", where]
+    for path in request.binds:  # after /tmp, where the cache may be
+        words += ["--ro-bind", path, path]
     for descriptor, name in request.files:
         words += ["--perms", "0755", "--file", str(descriptor), f"/w/{name}"]
     words += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/w"]

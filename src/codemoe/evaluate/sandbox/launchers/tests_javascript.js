@@ -98,7 +98,7 @@
   const IDENTIFIER = /[\p{ID_Start}$_][\p{ID_Continue}$]*/gu;
   const REQUIRED = /(?:const|let|var)\s+([\w$]+)\s*=\s*require\(\s*["']([^"']+)["']\s*\)/g;
 
-  let job = 0, over = true, pipe, peer;
+  let job = 0, over = true, pipe, peer, lines = [];
   const GONE = 'G the program ended before its tests did';
 
   const describe = (error) => {
@@ -109,6 +109,7 @@
       return 'an error that cannot be shown';
     }
   };
+  const lineOf = (place) => lines[Number((/tests\.js:(\d+)/.exec(place) || [])[1]) - 1] || '';
   const judge = (error) => {
     if (pipe.gone) return GONE;
     let kind = 'E';
@@ -118,8 +119,9 @@
     const inTests = place && place[0].includes('tests.js');
     if (own && error instanceof AssertionError) kind = 'F';
     else if (!(error instanceof Error)) kind = 'F';
-    // Suites throw by hand; one names a variable that does not exist while it does.
-    else if (inTests && [Error, ReferenceError].includes(error.constructor)) kind = 'F';
+    else if (inTests && error.constructor === Error) kind = 'F'; // suites throw by hand
+    // MBXP names a variable that does not exist in the text that it throws.
+    else if (inTests && error instanceof ReferenceError && /^\s*throw\b/.test(lineOf(place[0]))) kind = 'F';
     else if (/Array buffer allocation failed|Invalid string length/.test(error.message)) kind = 'O';
     return `${kind} ${describe(error).slice(0, 600)}`;
   };
@@ -132,6 +134,7 @@
   process.setUncaughtExceptionCaptureCallback((error) => finish('W', judge(error)));
 
   const run = (program, tests, entry) => {
+    lines = tests.split('\n');
     const mentioned = new Set(tests.match(IDENTIFIER) || []);
     const names = [...mentioned]
       .filter((name) => !RESERVED.has(name) && !GIVEN.includes(name))
