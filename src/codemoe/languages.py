@@ -45,6 +45,10 @@ class Language:
         return [exe for exe in self.executables if shutil.which(exe) is None]
 
 
+def _command(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
@@ -123,9 +127,9 @@ _ROWS = (
         Toolchain(
             "cpp",
             "g++",
-            tuple(
-                "g++ -std=gnu++17 -O0 -w -fmax-errors=3 -fdiagnostics-color=never -x c++ - -x none "
-                "{launcher} -Wl,--wrap=main {linker} -o {out}".split()
+            _command(
+                "g++ -std=gnu++17 -O0 -w -fmax-errors=3 -fdiagnostics-color=never -x c++ - -x "
+                "none {launcher} -Wl,--wrap=main {linker} -o {out}"
             ),
         ),
     ),
@@ -141,9 +145,9 @@ _ROWS = (
         Toolchain(
             "native",
             "gcc libc6-dev",
-            tuple(
+            _command(
                 "gcc -std=gnu17 -O0 -w -fmax-errors=3 -fdiagnostics-color=never -x c - -x none "
-                "{launcher} -Wl,--wrap=main {linker} -o {out} -lm".split()
+                "{launcher} -Wl,--wrap=main {linker} -o {out} -lm"
             ),
         ),
     ),
@@ -231,10 +235,10 @@ _ROWS = (
         Toolchain(
             "native",
             "rustc gcc",
-            tuple(
-                "rustc --edition 2021 -C opt-level=0 -C debuginfo=0 -C overflow-checks=on "
-                "-A warnings --color never --crate-name solution {linker} -C link-arg={launcher} "
-                "-C link-arg=-Wl,--wrap=main -o {out} -".split()
+            _command(
+                "rustc --edition 2021 -C opt-level=0 -C debuginfo=0 -C overflow-checks=on -A "
+                "warnings --color never --crate-name solution {linker} -C link-arg={launcher} -C "
+                "link-arg=-Wl,--wrap=main -o {out} -"
             ),
         ),
     ),

@@ -18,8 +18,8 @@ def _root_binds() -> tuple[str, ...]:
             words += ["--symlink", os.readlink(path).lstrip("/"), str(path)]
         elif path.is_dir():
             words += ["--ro-bind", str(path), str(path)]
-    for path in ETC():
-        words += ["--ro-bind-try", path, path]
+    for readable in ETC():
+        words += ["--ro-bind-try", readable, readable]
     return tuple(words)
 
 

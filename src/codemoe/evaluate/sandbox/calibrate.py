@@ -40,7 +40,11 @@ _TRIVIAL = {
         0.5,
     ),
     "rust": ("fn one() -> i32 { 1 }\n", "fn main() { assert_eq!(one(), 1); }\n", 0.5),
-    "php": ("<?php\nfunction one() { return 1; }\n", "if (one() !== 1) { throw new Exception(); }", 0.1),
+    "php": (
+        "<?php\nfunction one() { return 1; }\n",
+        "if (one() !== 1) { throw new Exception(); }",
+        0.1,
+    ),
     "csharp": (
         "using System.Diagnostics;\nclass Problem {\n  public static int One() { return 1; }\n",
         "  public static void Main(string[] a) { Debug.Assert(One() == 1); }\n}\n",

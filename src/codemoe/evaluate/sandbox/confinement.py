@@ -49,7 +49,7 @@ def dropping_root(slot: int) -> list[str]:
 
 
 @functools.cache
-def ETC() -> tuple[str, ...]:  # noqa: N802 (a constant that needs a look at the disk)
+def ETC() -> tuple[str, ...]:
     """What programs may see of /etc: nothing that is private, all that runtimes insist on."""
     found = ["/etc/alternatives", "/etc/ld.so.cache"]
     # The JVM and Mono refuse to start without their own.

@@ -3,8 +3,11 @@
 import re
 from pathlib import Path
 
+from codemoe.evaluate.sandbox.cpp_lies import find_lie
+from codemoe.evaluate.sandbox.judgement import Judgement
 from codemoe.evaluate.sandbox.native import LAUNCHERS, Native, undefine
 from codemoe.evaluate.sandbox.records import Job
+from codemoe.evaluate.sandbox.slot import Slot
 from codemoe.evaluate.sandbox.toolchain import build_trusted, cached_build
 
 _FLAGS = ("-std=gnu++17", "-O0", "-w")  # a precompiled header serves one set of flags
@@ -25,6 +28,11 @@ _UNDEFINED = (
 class Cpp(Native):
     """g++ with its caches."""
 
+    def judge(self, job: Job, slot: Slot) -> Judgement:
+        if lie := find_lie(job.program, job.prompt, job.entry_point):
+            return Judgement("compile_error", lie)
+        return super().judge(job, slot)
+
     def _source(self, job: Job) -> str:
         between = undefine(_UNDEFINED, "<cassert>")
         return f'#line 1 "solution"\n{job.program}{between}{job.tests}\n'
@@ -32,7 +40,7 @@ class Cpp(Native):
     def _command(self, job: Job) -> tuple[list[str], list[str]]:
         header = self.built("all" if _ALL.search(job.program + job.tests) else "common")
         launcher = self.built("launcher")
-        objects = [str(launcher / "launcher.o"), str(launcher / "main.o")]
+        objects = [str(launcher / "launcher.o")]
         # Not "#include": GCC ignores a precompiled header after anything else.
         words = self.fill(objects, ["-include", str(header / "all.hpp")])
         return words, [str(header), str(launcher)]
@@ -58,14 +66,11 @@ class Cpp(Native):
         own = (LAUNCHERS / "launch_cpp.cpp").read_text("utf-8")
 
         def build(made: Path) -> None:
-            (made / "launcher.c").write_text(native, "utf-8")
+            (made / "launch_native.c").write_text(native, "utf-8")
             (made / "main.cpp").write_text(own, "utf-8")
-            common = ["-O1", "-fPIC", "-c"]
-            words = [self._compiler.path, "-x", "c", "-DCODEMOE_OWN_MAIN", *common]
-            words += [str(made / "launcher.c"), "-o", str(made / "launcher.o")]
-            build_trusted(words, "launch_native.c")
-            words = [self._compiler.path, *_FLAGS, *common, str(made / "main.cpp")]
-            build_trusted([*words, "-o", str(made / "main.o")], "launch_cpp.cpp")
+            words = [self._compiler.path, "-std=gnu++17", "-O1", "-fPIC", "-c"]
+            words += [str(made / "main.cpp"), "-o", str(made / "launcher.o")]
+            build_trusted(words, "launch_cpp.cpp")
 
         key = "\n".join((self._compiler.stamp, *_FLAGS, native, own))
         return cached_build("cpp-launcher", key, build)

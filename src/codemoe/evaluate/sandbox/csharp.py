@@ -29,7 +29,7 @@ class CSharp:
         self._binds = [*self._mcs.binds, *self._mono.binds]
         self._compile_profile = compile_profile(setup.limits, tasks=64)
         memory = setup.limits.memory_mb
-        # Mono reads its own memory map.
+        # Mono does not start without /proc.
         self._run_profile = run_profile(setup.limits, address_mb=3 * memory, data_mb=memory + 256)
         self._lock = threading.Lock()
         self._launcher: Path | None = None

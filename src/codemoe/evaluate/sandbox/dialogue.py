@@ -6,6 +6,7 @@ We carry bytes between the two and look at none: what the candidate says is plai
 tests, and only the tests' process can say that they passed.
 """
 
+import contextlib
 import os
 import select
 import signal
@@ -267,9 +268,7 @@ class _Talk:
 
     def tests_said(self) -> str:
         """The last words on the tests' standard error."""
-        try:
+        with contextlib.suppress(OSError):
             self._said += os.read(self._tests_errors, 1 << 16)
-        except OSError:
-            pass
         del self._said[:-4096]
         return self._said.decode("utf-8", "replace").strip()

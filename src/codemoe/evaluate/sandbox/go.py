@@ -20,7 +20,9 @@ from codemoe.evaluate.sandbox.verdict import clean, compile_failure, judge_run
 from codemoe.languages import Language
 
 _PACKAGE = re.compile(r"^[ \t]*package\s+\w+[ \t]*;?[ \t]*$", re.MULTILINE)
-_IMPORT = re.compile(r"^[ \t]*import\s*(?:\([^)]*\)|(?:[\w.]+\s+)?\"[^\"]*\")[ \t]*;?", re.MULTILINE)
+_IMPORT = re.compile(
+    r"^[ \t]*import\s*(?:\([^)]*\)|(?:[\w.]+\s+)?\"[^\"]*\")[ \t]*;?", re.MULTILINE
+)
 _MAIN = re.compile(r"\bfunc\s+main\s*\(\s*\)")
 _TEST = re.compile(r"^func\s+(Test\w*)\s*\(\s*\w+\s+\*testing\.T\s*\)", re.MULTILINE)
 _BUILTIN = re.compile(
@@ -91,7 +93,8 @@ class Go:
     def _main(self, job: Job, guard: str) -> str:
         """The file whose `main` hands the suite to the guard."""
         if _MAIN.search(job.tests):
-            return f'package main\nimport guard "{guard}"\nfunc main() {{ guard.Main(codemoeSuite) }}\n'
+            imported = f'package main\nimport guard "{guard}"\n'
+            return imported + "func main() { guard.Main(codemoeSuite) }\n"
         tests = ", ".join(f'{{Name: "{name}", F: {name}}}' for name in _TEST.findall(job.tests))
         return (
             f'package main\nimport (\n\t"testing"\n\tguard "{guard}"\n)\n'

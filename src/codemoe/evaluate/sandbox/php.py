@@ -27,7 +27,7 @@ class Php:
             "ffi.enable": "0",
         }
         words = [word for name, value in settings.items() for word in ("-d", f"{name}={value}")]
-        profile = run_profile(setup.limits, address_mb=2 * memory, data_mb=memory)
+        profile = run_profile(setup.limits, address_mb=2 * memory, data_mb=memory, proc=False)
         etc = tuple(str(path) for path in [Path("/etc/php")] if path.exists())
         tool = Tool(tool.name, tool.path, (*tool.binds, *etc), tool.stamp)
         self._script = Script(tool, [*words, "-r"], "launch_php.php", profile)

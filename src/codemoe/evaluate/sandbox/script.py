@@ -1,4 +1,4 @@
-"""The guarded form of Python and JavaScript: one process whose launcher runs the candidate, then the tests."""
+"""The guarded form of scripts: one process whose launcher runs the candidate, then the tests."""
 
 import secrets
 from collections.abc import Callable, Sequence

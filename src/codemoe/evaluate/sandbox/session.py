@@ -78,8 +78,8 @@ class Session:
 
     def key(self, job: Job) -> str:
         """Changes when anything does that the verdict depends on."""
-        parts = [_JUDGES, self.tier, asdict(self.limits), self.tools(job.language)]
-        parts += [job.language, job.program, job.tests, job.prompt, job.entry_point]
+        same = {**asdict(job), "id": None}
+        parts = [_JUDGES, self.tier, asdict(self.limits), self.tools(job.language), same]
         return hashlib.sha256(json.dumps(parts).encode("utf-8")).hexdigest()
 
     def judge(self, job: Job, number: int) -> Verdict:

@@ -60,7 +60,15 @@ def landlock(rules):
         allow(path, rights & ~(1 << 6 | 1 << 9 | 1 << 10 | 1 << 11))  # no devices, no sockets
     if rules["proc"]:
         allow(f"/proc/{os.getpid()}", READ_FILE | READ_DIR | EXECUTE)
-        for name in ("cpuinfo", "meminfo", "stat", "version", "filesystems", "sys/vm", "sys/kernel"):
+        for name in (
+            "cpuinfo",
+            "meminfo",
+            "stat",
+            "version",
+            "filesystems",
+            "sys/vm",
+            "sys/kernel",
+        ):
             allow(f"/proc/{name}", READ_FILE | READ_DIR)
     if libc.syscall(RESTRICT_SELF, ruleset, 0) != 0:
         fail("landlock")

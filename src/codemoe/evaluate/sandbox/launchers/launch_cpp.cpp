@@ -2,26 +2,26 @@
 #include <cstring>
 #include <exception>
 #include <new>
-#include <unistd.h>
+
+#define CODEMOE_OWN_MAIN
+#include "launch_native.c"
 
 extern "C" int __real_main(int, char **, char **);
-extern "C" void codemoe_say(const char *kind, const char *text);
-extern "C" [[noreturn]] void codemoe_finish(int status);
 
 extern "C" int __wrap_main(int argc, char **argv, char **environment) {
     int status = 1;
     try {
         status = __real_main(argc, argv, environment);
     } catch (const std::bad_alloc &error) {
-        codemoe_say("O", error.what());
+        say("O", error.what());
         _exit(1);
     } catch (const std::exception &error) {
         // MBXP's suites report a failed case with an exception of this text.
-        codemoe_say(std::strstr(error.what(), "test case ") ? "F" : "E", error.what());
+        say(std::strstr(error.what(), "test case ") ? "F" : "E", error.what());
         _exit(1);
     } catch (...) {
-        codemoe_say("E", "an exception that is not a std::exception");
+        say("E", "an exception that is not a std::exception");
         _exit(1);
     }
-    codemoe_finish(status);
+    finish(status);
 }

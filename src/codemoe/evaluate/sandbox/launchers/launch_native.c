@@ -1,6 +1,7 @@
 // Linked in front of every program that has a C `main` (C, C++, Rust) with --wrap=main: takes the
 // nonce before any constructor of the candidate runs, calls the suite's main, and writes the nonce
 // when that returned 0. Its page has no access rights in between, and there is no /proc to find it.
+// Everything but the wrapper is static: a candidate that calls that runs the tests, nothing else.
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +13,7 @@ enum { NONCE = 32 };
 static char *hidden;
 static int result_fd = -1;
 
-__attribute__((visibility("hidden"))) void codemoe_say(const char *kind, const char *text) {
+static void say(const char *kind, const char *text) {
     char line[700];
     int size = snprintf(line, sizeof line - 1, "%s %.600s", kind, text);
     for (int i = 0; i < size; ++i)
@@ -29,7 +30,7 @@ static void prepare(int argc, char **argv, char **environment) {
     if (size <= NONCE) _exit(1);
     header[size] = 0;
     result_fd = atoi(header + NONCE);
-    hidden = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    hidden = (char *)mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (hidden == MAP_FAILED) _exit(1);
     memcpy(hidden, header, NONCE);
     explicit_bzero(header, sizeof header);
@@ -40,7 +41,7 @@ static void prepare(int argc, char **argv, char **environment) {
 __attribute__((section(".preinit_array"), used)) static void (*const at_start)(
     int, char **, char **) = prepare;
 
-__attribute__((visibility("hidden"), noreturn)) void codemoe_finish(int status) {
+__attribute__((noreturn)) static void finish(int status) {
     fflush(NULL);
     if (status != 0) _exit(status);
     mprotect(hidden, 4096, PROT_READ);
@@ -53,7 +54,9 @@ __attribute__((visibility("hidden"), noreturn)) void codemoe_finish(int status) 
 
 #ifndef CODEMOE_OWN_MAIN
 extern int __real_main(int, char **, char **);
+static void unused(void) { (void)say; }
 int __wrap_main(int argc, char **argv, char **environment) {
-    codemoe_finish(__real_main(argc, argv, environment));
+    (void)unused;
+    finish(__real_main(argc, argv, environment));
 }
 #endif

@@ -68,17 +68,28 @@
     }
   }
 
-  // Where lodash is not installed, its one function that suites compare with.
-  const isEqual = (a, b) => {
+  // Where lodash is not installed, its one function that suites compare with. Like the original
+  // it compares arrays regardless of their order once it is inside a set or a map.
+  const isEqual = (a, b, anyOrder = false) => {
     if (a === b || (a !== a && b !== b)) return true;
     if (a === null || b === null || typeof a !== 'object' || typeof b !== 'object') return false;
-    if (Array.isArray(a) !== Array.isArray(b)) return false;
-    if (Array.isArray(a)) return a.length === b.length && a.every((item, i) => isEqual(item, b[i]));
+    if (Object.prototype.toString.call(a) !== Object.prototype.toString.call(b)) return false;
+    if (a instanceof Set || a instanceof Map) return a.size === b.size && isEqual([...a], [...b], true);
+    if (Array.isArray(a)) {
+      if (a.length !== b.length) return false;
+      if (!anyOrder) return a.every((item, i) => isEqual(item, b[i]));
+      const left = [...b];
+      return a.every((item) => {
+        const at = left.findIndex((other) => isEqual(item, other, true));
+        if (at >= 0) left.splice(at, 1);
+        return at >= 0;
+      });
+    }
     const plain = (value) => [Object.prototype, null].includes(Object.getPrototypeOf(value));
     if (!plain(a) || !plain(b)) return require('util').isDeepStrictEqual(a, b);
     const keys = Object.keys(a);
     return keys.length === Object.keys(b).length
-      && keys.every((key) => Object.hasOwn(b, key) && isEqual(a[key], b[key]));
+      && keys.every((key) => Object.hasOwn(b, key) && isEqual(a[key], b[key], anyOrder));
   };
   const modules = (name) => {
     try {

@@ -4,6 +4,7 @@ Frames on both standard streams: kind, number of the job, length, content. In co
 (bytes of the candidate) and E (the candidate's end); out go C (bytes for the candidate) and V.
 """
 # mypy: ignore-errors
+# ruff: noqa: F821 (launchers/wire.py stands in front of this text)
 
 import ast
 import io
@@ -12,10 +13,11 @@ import struct
 
 HEADER = struct.Struct(">cII")
 # What tests import; a fork has it for nothing.
-for _name in (
+_IMPORTED = (
     "bisect collections copy datetime decimal fractions functools heapq itertools json math "
-    "operator random re statistics string time typing"
-).split():
+    "operator random re statistics string time typing "
+)
+for _name in _IMPORTED.split():
     __import__(_name)
 
 
@@ -75,20 +77,31 @@ class Tests(Peer):
     def handle(self, value):
         return super().handle(getattr(value, "_codemoe_remote", value))
 
+    def builtin(self, name):
+        found = super().builtin(name)
+        if not isinstance(found, type):  # an answer may name a class, not bring a function
+            raise WireError(f"{name} is not a class")
+        return found
+
     def namespace(self, program, tests, prompt, entry_point):
         """Globals for the tests: the suite's own helpers, then what the candidate defines."""
         code = compile(tests, "tests.py", "exec", 0, True)
         trusted = prelude(prompt, entry_point)
         self.classes = {
-            name: value for name, value in trusted.items() if isinstance(value, type)
-            and value.__module__ == "prompt" and not issubclass(value, BaseException)
+            name: value
+            for name, value in trusted.items()
+            if isinstance(value, type)
+            and value.__module__ == "prompt"
+            and not issubclass(value, BaseException)
         }
         self.exceptions = {
-            name: value for name, value in trusted.items() if isinstance(value, type)
-            and issubclass(value, BaseException)
+            name: value
+            for name, value in trusted.items()
+            if isinstance(value, type) and issubclass(value, BaseException)
         }
         names = sorted(
-            name for name in mentioned(code) | mentioned_in_text(tests)
+            name
+            for name in mentioned(code) | mentioned_in_text(tests)
             if name not in trusted
             and (not hasattr(builtins, name) or name == entry_point or f"def {name}(" in prompt)
         )

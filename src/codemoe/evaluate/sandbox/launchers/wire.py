@@ -61,7 +61,14 @@ LIBRARY = {
     "fractions.Fraction": lambda v: (v.numerator, v.denominator),
     "datetime.date": lambda v: (v.year, v.month, v.day),
     "datetime.datetime": lambda v: (
-        v.year, v.month, v.day, v.hour, v.minute, v.second, v.microsecond),
+        v.year,
+        v.month,
+        v.day,
+        v.hour,
+        v.minute,
+        v.second,
+        v.microsecond,
+    ),
     "datetime.time": lambda v: (v.hour, v.minute, v.second, v.microsecond),
     "datetime.timedelta": lambda v: (v.days, v.seconds, v.microseconds),
     "builtins.range": lambda v: (v.start, v.stop, v.step),
@@ -147,6 +154,8 @@ class Writer:
         if name in LIBRARY and getattr(sys.modules.get(kind.__module__), kind.__name__, 0) is kind:
             self.sized(b"X", name.encode())
             self.items(b"t", LIBRARY[name](value), depth)
+        elif kind in (type, type(len)) and getattr(builtins, value.__name__, None) is value:
+            self.sized(b"G", value.__name__.encode())
         elif isinstance(value, BaseException):
             self.sized(b"E", repr_names(kind))
             try:
@@ -250,7 +259,7 @@ class Reader:
             found = {}
             self.objects.append(found)
             parts = self.many(depth)
-            found.update(zip(parts[::2], parts[1::2]))
+            found.update(zip(parts[::2], parts[1::2], strict=True))
             return found
         if tag == b"S":
             found = set()
@@ -306,6 +315,8 @@ class Reader:
             from collections import namedtuple
 
             return namedtuple(name, fields)(*values)
+        if tag == b"G":
+            return self.peer.builtin(self.bytes().decode("utf-8", "replace"))
         if tag == b"h":
             return self.peer.remote(self.number(), self.get(depth + 1), self.get(depth + 1))
         if tag == b"H":
@@ -315,9 +326,7 @@ class Reader:
 
 def refill(target, content):
     """Give an object that both sides have what the other side made of it."""
-    if type(target) is list:
-        target[:] = content
-    elif type(target) is bytearray:
+    if type(target) is list or type(target) is bytearray:
         target[:] = content
     elif type(target) is dict or type(target) is set:
         target.clear()
@@ -472,6 +481,10 @@ class Peer:
 
     def own(self, number):
         return self.objects[number]
+
+    def builtin(self, name):
+        """A class or function that both interpreters have."""
+        return getattr(builtins, name)
 
     def remote(self, number, name, _is_callable):
         return Remote(self, number, name)

@@ -2,8 +2,14 @@ package codemoe.sandbox;
 
 import com.sun.source.tree.ClassTree;
 import com.sun.source.tree.CompilationUnitTree;
+import com.sun.source.tree.ExpressionTree;
+import com.sun.source.tree.IdentifierTree;
+import com.sun.source.tree.MemberSelectTree;
+import com.sun.source.tree.MethodInvocationTree;
 import com.sun.source.tree.MethodTree;
+import com.sun.source.tree.Tree;
 import com.sun.source.util.JavacTask;
+import com.sun.source.util.SourcePositions;
 import com.sun.source.util.TreePath;
 import com.sun.source.util.TreePathScanner;
 import com.sun.source.util.Trees;
@@ -15,9 +21,12 @@ import java.io.EOFException;
 import java.io.OutputStream;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
 import javax.tools.Diagnostic;
 import javax.tools.DiagnosticCollector;
 import javax.tools.FileObject;
@@ -138,8 +147,11 @@ public final class CompileServer {
         DiagnosticCollector<JavaFileObject> problems = new DiagnosticCollector<>();
         List<String> options =
                 List.of("-proc:none", "-g:none", "-nowarn", "-Xlint:none", "-implicit:none");
+        Source guarded = new Source(guard(source, boundary, memory, result));
+        if (result.message != null) return;
+        // Insertions stand behind the boundary, which therefore stays where it is.
         JavacTask task = (JavacTask)
-                COMPILER.getTask(null, memory, problems, options, null, List.of(new Source(source)));
+                COMPILER.getTask(null, memory, problems, options, null, List.of(guarded));
         Trees trees = Trees.instance(task);
         for (CompilationUnitTree unit : task.parse()) {
             new TreePathScanner<Void, Void>() {
@@ -161,6 +173,89 @@ public final class CompileServer {
         }
         if (result.mainClass == null) result.message = "the tests hold no main method";
     }
+
+    /**
+     * The source with every comparison of the tests made by Check. A program that brings a class
+     * of its own under the name of a library's, which the tests use, gets a message instead.
+     */
+    private static String guard(String source, int boundary, Memory memory, Result result)
+            throws Exception {
+        JavacTask task = (JavacTask) COMPILER.getTask(
+                null, memory, new DiagnosticCollector<>(), null, null, List.of(new Source(source)));
+        SourcePositions at = Trees.instance(task).getSourcePositions();
+        TreeMap<Long, String[]> edits = new TreeMap<>(); // position -> {end, text}, none overlap
+        Set<String> defined = new HashSet<>();
+        Set<String> mentioned = new HashSet<>();
+        for (CompilationUnitTree unit : task.parse()) {
+            new TreePathScanner<Void, Void>() {
+                private boolean inTests(Tree tree) {
+                    return at.getStartPosition(unit, tree) >= boundary;
+                }
+
+                @Override
+                public Void visitClass(ClassTree tree, Void none) {
+                    if (!inTests(tree)) defined.add(tree.getSimpleName().toString());
+                    return super.visitClass(tree, none);
+                }
+
+                @Override
+                public Void visitIdentifier(IdentifierTree tree, Void none) {
+                    if (inTests(tree)) mentioned.add(tree.getName().toString());
+                    return super.visitIdentifier(tree, none);
+                }
+
+                @Override
+                public Void visitMethodInvocation(MethodInvocationTree tree, Void none) {
+                    if (inTests(tree) && tree.getMethodSelect() instanceof MemberSelectTree) {
+                        compare(tree, (MemberSelectTree) tree.getMethodSelect());
+                    }
+                    return super.visitMethodInvocation(tree, none);
+                }
+
+                private void compare(MethodInvocationTree tree, MemberSelectTree select) {
+                    String name = select.getIdentifier().toString();
+                    String owner = select.getExpression().toString();
+                    long start = at.getStartPosition(unit, tree);
+                    long afterOwner = at.getEndPosition(unit, select.getExpression());
+                    List<? extends ExpressionTree> arguments = tree.getArguments();
+                    if (arguments.size() == 1 && name.equals("equals") && !owner.equals("super")) {
+                        long argument = at.getStartPosition(unit, arguments.get(0));
+                        String outer = edits.containsKey(start) ? edits.get(start)[1] : "";
+                        edits.put(start, new String[] {"" + start, outer + CHECK + "same("});
+                        edits.put(afterOwner, new String[] {"" + argument, ", "});
+                    } else if (arguments.size() == 2 && COMPARING.contains(owner + "." + name)) {
+                        long end = at.getEndPosition(unit, select);
+                        boolean deep = !(owner + "." + name).endsWith("Objects.equals");
+                        edits.put(start, new String[] {"" + end, CHECK + (deep ? "deep" : "both")});
+                    }
+                }
+            }.scan(unit, null);
+        }
+        for (String name : defined) {
+            if (!mentioned.contains(name)) continue;
+            for (String library : LIBRARIES) {
+                try {
+                    Class.forName(library + name, false, null);
+                } catch (ClassNotFoundException | LinkageError none) {
+                    continue;
+                }
+                result.message = "the program replaces " + library + name + ", which the tests use";
+            }
+        }
+        StringBuilder text = new StringBuilder(source);
+        for (Map.Entry<Long, String[]> edit : edits.descendingMap().entrySet()) {
+            int end = Integer.parseInt(edit.getValue()[0]);
+            text.replace(edit.getKey().intValue(), end, edit.getValue()[1]);
+        }
+        return text.toString();
+    }
+
+    private static final String CHECK = "codemoe.sandbox.Check.";
+    private static final Set<String> COMPARING = Set.of("Objects.equals", "Objects.deepEquals",
+            "Arrays.equals", "Arrays.deepEquals", "java.util.Objects.equals",
+            "java.util.Objects.deepEquals", "java.util.Arrays.equals", "java.util.Arrays.deepEquals");
+    private static final List<String> LIBRARIES =
+            List.of("java.lang.", "java.util.", "java.util.stream.", "java.util.function.");
 
     private static String binaryName(CompilationUnitTree unit, TreePath path) {
         String name = "";
