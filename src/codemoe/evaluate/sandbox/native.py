@@ -53,18 +53,21 @@ class Native:
         self._made: dict[str, Path] = {}
 
     def judge(self, job: Job, slot: Slot) -> Judgement:
-        words, binds = self._command(job)
         source = self._source(job).encode("utf-8", "replace")
-        built = run(
-            ["sh", "-c", _COMPILE, "sh", "{work}", *words],
-            self._compile_profile,
-            slot,
-            payload=lambda _fd: source,
-            binds=[*binds, *self._binds],
-            keep_stdout=True,
-        )
-        if failure := compile_failure(built):
-            return failure
+        for words, binds in self._commands(job):
+            built = run(
+                ["sh", "-c", _COMPILE, "sh", "{work}", *words],
+                self._compile_profile,
+                slot,
+                payload=lambda _fd: source,
+                binds=[*binds, *self._binds],
+                keep_stdout=True,
+            )
+            failure = compile_failure(built)
+            if failure is None:
+                break
+        else:
+            return failure or Judgement("compile_error", "")
         nonce = secrets.token_hex(16)
         seen = run(
             ["{file}/a.out"],
@@ -86,15 +89,15 @@ class Native:
         opened = "" if tests.lstrip().startswith("}") else "const _: () = ();\n"
         return f"{job.program}\n{opened}{tests}\n"
 
-    def _command(self, job: Job) -> tuple[list[str], list[str]]:
-        """The compiler's words, and the directories that they name."""
+    def _commands(self, job: Job) -> list[tuple[list[str], list[str]]]:
+        """Compilers' words, and the directories that they name; tried until one succeeds."""
         launcher = self.built("launcher") / "launcher.o"
         words = self.fill([str(launcher)])
         # Rust suites have a `main` or test functions.
         has_main = re.search(r"\bfn\s+main\s*\(", job.tests)
         if self._row.name == "rust" and not has_main and "#[test]" in job.tests:
             words.insert(1, "--test")
-        return words, [str(launcher.parent)]
+        return [(words, [str(launcher.parent)])]
 
     def fill(self, launcher: list[str], extra: list[str] | None = None) -> list[str]:
         """The row's command with its places filled in; `extra` follows the compiler's name."""
