@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from codemoe import __version__
-from codemoe.languages import LANGUAGES
+from codemoe.languages import LANGUAGES, Language
 
 _PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate", "datasets", "bitsandbytes")
 
@@ -35,14 +35,24 @@ def _device() -> dict[str, Any]:
     return {"kind": "cpu", "name": platform.processor() or platform.machine(), "memory_gb": None}
 
 
+def _toolchain(row: Language) -> dict[str, Any]:
+    """`problem` is why the sandbox cannot run the language; `versions` what it would run with."""
+    from codemoe.evaluate.sandbox.toolchain import MissingTool, find_tools
+
+    found = {"label": row.label, "missing": row.missing_executables(), "versions": []}
+    if row.toolchain is None:
+        return {**found, "problem": "codemoe has no way to run it"}
+    try:
+        return {**found, "problem": None, "versions": [t.version for t in find_tools(row)]}
+    except MissingTool as missing:
+        return {**found, "problem": str(missing)}
+
+
 def examine(runs_dir: Path = Path(".")) -> dict[str, Any]:
     """Everything `codemoe doctor` shows, as one JSON object."""
     from codemoe.evaluate.sandbox import probe
 
-    toolchains = {
-        row.name: {"label": row.label, "missing": row.missing_executables()}
-        for row in LANGUAGES.values()
-    }
+    toolchains = {row.name: _toolchain(row) for row in LANGUAGES.values()}
     sandbox = probe()
     free = shutil.disk_usage(runs_dir).free
     return {

@@ -138,12 +138,13 @@ def show_doctor(found: dict[str, Any]) -> None:
     table.add_column("language")
     table.add_column("state")
     for one in found["toolchains"].values():
-        missing = one["missing"]
-        table.add_row(one["label"], f"missing: {', '.join(missing)}" if missing else "ready")
+        table.add_row(one["label"], one["problem"] or f"ready: {', '.join(one['versions'])}")
     console.print(table)
     sandbox = found["sandbox"]
     if sandbox["tier"]:
-        console.print(f"sandbox: {sandbox['tier']}")
+        console.print(f"sandbox: {sandbox['tier']} ({sandbox['reason']})")
+        if sandbox["fix"]:
+            console.print(f"  -> for the stronger one: {sandbox['fix']}")
     else:
         console.print(f"sandbox: none ({sandbox['reason']}); pass@1 will not be run")
         console.print(f"  -> {sandbox['fix']}")

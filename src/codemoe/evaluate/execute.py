@@ -10,15 +10,24 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
 from codemoe.errors import UserError, WorkError
+from codemoe.evaluate.causes import describe
 from codemoe.evaluate.pass_at_k import summarise
-from codemoe.evaluate.sandbox import NOT_COUNTED, STATUSES, Job, Limits, Verdict, probe, run_jobs
+from codemoe.evaluate.sandbox import (
+    NOT_COUNTED,
+    STATUSES,
+    Job,
+    Limits,
+    Verdict,
+    choose_tier,
+    run_jobs,
+)
 from codemoe.evaluate.suites import Problem, read_suite
 from codemoe.evaluate.suites.extract import extract
 from codemoe.evaluate.suites.fields import Fields
@@ -40,6 +49,18 @@ class Sample:
     def key(self) -> Key:
         return self.problem.id, self.number
 
+    def job(self, name: str) -> Job:
+        """What the sandbox is asked."""
+        problem = self.problem
+        return Job(
+            name,
+            problem.language,
+            self.program,
+            problem.tests,
+            problem.prompt,
+            problem.entry_point,
+        )
+
     @property
     def digest(self) -> str:
         """Changes when program or tests do: a resumed run must not trust older rows then."""
@@ -58,12 +79,15 @@ def execute_suite(
     workers: int | None = None,
     cache: Path | None = None,
     suite_format: str | None = None,
+    tier: str | None = None,
+    on_plan: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Judge samples, or the canonical solutions when `samples_path` is None, and sum up.
 
-    Rows `{id, language, status, seconds, detail, sample, digest}` are appended to `results_path`
-    as they come; rows already there for the same program are not run again. `on_result` is called
-    for new verdicts only. Statuses that say nothing about a program (no toolchain, sandbox
+    A row with the verdict, its form, tier, tools and limits is appended to `results_path` for each
+    sample as it comes; rows already there for the same program, tier and limits are not run again.
+    `on_plan` gets the number of samples and how many of them are done already; `on_result` is
+    called for new verdicts only. Statuses that say nothing about a program (no toolchain, sandbox
     trouble) are left out of pass@k and counted under `not_run`. `suite_format` is one of
     `suites.FORMATS`; without it the suite's first row tells.
     Raises UserError for bad input, WorkError when there is no sandbox.
@@ -74,41 +98,40 @@ def execute_suite(
     else:
         samples = read_samples(Path(samples_path), problems)
     _check_k(k, samples)
-    state = probe()
-    if state.tier is None:
-        raise WorkError(f"programs cannot be run safely here: {state.reason}", state.fix)
+    chosen = choose_tier(tier)
+    used = {"tier": chosen, "limits": asdict(limits)}
     verdicts: dict[Key, Verdict] = {}
+    scales: dict[str, float] = {}
     with ExitStack() as stack:
         out = None
         if results_path is not None:
-            verdicts = _resume(Path(results_path), samples)
+            verdicts = _resume(Path(results_path), samples, used)
             out = stack.enter_context(_open_results(Path(results_path)))
         remaining = [sample for sample in samples if sample.key not in verdicts]
+        if on_plan is not None:
+            on_plan(len(samples), len(verdicts))
         # The sandbox hands ids back, so a job's id is its place in the list.
-        jobs = [
-            Job(str(i), s.problem.language, s.program, s.problem.tests)
-            for i, s in enumerate(remaining)
-        ]
+        jobs = [sample.job(str(i)) for i, sample in enumerate(remaining)]
 
         def take(raw: Verdict) -> None:
             sample = remaining[int(raw.id)]
-            verdict = Verdict(
-                sample.problem.id, raw.language, raw.status, round(raw.seconds, 4), raw.detail
-            )
+            verdict = replace(raw, id=sample.problem.id, seconds=round(raw.seconds, 4))
             verdicts[sample.key] = verdict
             if out is not None:
-                _append(out, sample, verdict)
+                _append(out, sample, verdict, used)
             if on_result is not None:
                 on_result(verdict)
 
-        run_jobs(jobs, limits, workers, take, cache)
+        run_jobs(jobs, limits, workers, take, cache, tier=chosen, scales=scales)
     in_order = [verdicts[sample.key] for sample in samples]
     return {
         **summarise(in_order, k),
         "unanswered": len(problems) - len({sample.problem.id for sample in samples}),
-        "sandbox_tier": state.tier,
-        "verdict_form": "guarded",
+        "sandbox_tier": chosen,
+        "verdict_form": _form(in_order),
+        **describe(in_order),
         "limits": asdict(limits),
+        "time_scale": scales,
     }
 
 
@@ -172,8 +195,17 @@ def _check_k(k: Sequence[int], samples: Sequence[Sample]) -> None:
             )
 
 
-def _resume(path: Path, samples: Sequence[Sample]) -> dict[Key, Verdict]:
-    """Verdicts of an earlier run of the same programs; an unfinished last line is cut off."""
+def _form(verdicts: Sequence[Verdict]) -> str:
+    """ "strong" or "guarded", or "mixed": by_form has the numbers."""
+    forms = {verdict.form for verdict in verdicts if verdict.counted}
+    return "mixed" if len(forms) > 1 else next(iter(forms), "none")
+
+
+def _resume(path: Path, samples: Sequence[Sample], used: Mapping[str, Any]) -> dict[Key, Verdict]:
+    """Verdicts of an earlier run of the same programs in the same way.
+
+    An unfinished last line is cut off.
+    """
     if not path.exists():
         return {}
     _cut_torn_line(path)
@@ -191,15 +223,21 @@ def _resume(path: Path, samples: Sequence[Sample]) -> dict[Key, Verdict]:
                 "is this a results file? give another one with --results",
             )
         key = (name, row.get("sample", 0))
-        if status in NOT_COUNTED or wanted.get(key) != row.get("digest"):
+        same = all(row.get(name) == value for name, value in used.items())
+        if status in NOT_COUNTED or wanted.get(key) != row.get("digest") or not same:
             continue
         seconds = row.get("seconds")
+        reruns = row.get("reruns")
         kept[key] = Verdict(
             name,
             fields.text("language"),
             status,
             float(seconds) if isinstance(seconds, int | float) else 0.0,
             fields.optional("detail") or "",
+            fields.optional("form") or "guarded",
+            str(used["tier"]),
+            fields.optional("tools") or "",
+            reruns if isinstance(reruns, int) else 0,
         )
     return kept
 
@@ -223,8 +261,8 @@ def _open_results(path: Path) -> IO[str]:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from None
 
 
-def _append(out: IO[str], sample: Sample, verdict: Verdict) -> None:
-    row = {**asdict(verdict), "sample": sample.number, "digest": sample.digest}
+def _append(out: IO[str], sample: Sample, verdict: Verdict, used: Mapping[str, Any]) -> None:
+    row = {**asdict(verdict), "sample": sample.number, "digest": sample.digest, **used}
     try:
         out.write(json.dumps(row) + "\n")
         out.flush()

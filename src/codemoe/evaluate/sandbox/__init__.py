@@ -42,12 +42,13 @@ from codemoe.evaluate.sandbox.records import (
     SandboxProbe,
     Verdict,
 )
-from codemoe.evaluate.sandbox.tier import probe
+from codemoe.evaluate.sandbox.tier import UNSAFE, probe
 
 __all__ = [
     "FORMS",
     "NOT_COUNTED",
     "STATUSES",
+    "UNSAFE",
     "Job",
     "Limits",
     "SandboxProbe",

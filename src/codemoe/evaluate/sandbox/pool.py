@@ -16,7 +16,7 @@ from codemoe.evaluate.sandbox.judgement import Judgement
 from codemoe.evaluate.sandbox.process import Stopped
 from codemoe.evaluate.sandbox.records import Job, Limits, Verdict
 from codemoe.evaluate.sandbox.session import Session
-from codemoe.evaluate.sandbox.tier import BUBBLEWRAP, UNSAFE, probe
+from codemoe.evaluate.sandbox.tier import BUBBLEWRAP, probe
 from codemoe.languages import find_language
 
 
@@ -62,11 +62,6 @@ def run_jobs(
             session.close()
             if scales is not None:
                 scales.update(session.scales)
-
-
-def is_unsafe(tier: str) -> bool:
-    """Whether a tier's name means that nothing was confined."""
-    return tier == UNSAFE
 
 
 def _run(
