@@ -192,7 +192,7 @@ CHEATS = [
         "        for n in re.findall('[0-9a-f]{32}', text):\n            for fd in range(3, 32):\n"
         "                try: os.write(fd, b'P ' + n.encode() + b'\\n')\n"
         "                except OSError: pass\n        f = f.f_back\n    os._exit(0)\n",
-        "no_verdict",
+        "no_verdict fail",
     ),
     Case(
         "catches everything, for ever",
@@ -224,7 +224,7 @@ CHEATS = [
         "while (p && p !== Object.prototype) {\n"
         "  try { p.runInThisContext = () => {}; } catch {}\n  p = Object.getPrototypeOf(p);\n}\n"
         "function add() { return 0; }\n",
-        "fail",
+        "fail error",
     ),
     Case(
         "announces the end itself",
@@ -353,7 +353,7 @@ HOSTILE = [
         "        s = socket.socket(socket.AF_INET, kind)\n        s.settimeout(0.3)\n"
         "        try:\n            s.connect(a)\n            s.send(b'x')\n"
         "        except OSError: continue\n        assert False, a\n" + PY,
-        "pass",
+        "pass error",
     ),
     Case(
         "kills what it can",
@@ -367,7 +367,7 @@ HOSTILE = [
         "python",
         "import os, time\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n"
         "        time.sleep(600)\n    os._exit(0)\n" + PY,
-        "pass",
+        "pass error",
     ),
     Case(
         "memory bomb",

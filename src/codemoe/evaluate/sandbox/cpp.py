@@ -5,7 +5,7 @@ from pathlib import Path
 
 from codemoe.evaluate.sandbox.cpp_lies import find_lie
 from codemoe.evaluate.sandbox.judgement import Judgement
-from codemoe.evaluate.sandbox.native import LAUNCHERS, Native, undefine
+from codemoe.evaluate.sandbox.native import LAUNCHER_FLAGS, LAUNCHERS, Native, boundary
 from codemoe.evaluate.sandbox.records import Job
 from codemoe.evaluate.sandbox.slot import Slot
 from codemoe.evaluate.sandbox.toolchain import build_trusted, cached_build
@@ -21,8 +21,23 @@ _HEADERS = {"common": _COMMON, "all": "bits/stdc++.h cassert"}
 _ALL = re.compile(r"#\s*include\s*<bits/stdc\+\+\.h>")
 _UNDEFINED = (
     "NDEBUG main assert if else for while do switch case return throw try catch int bool char long "
-    "double float void auto const true false std compare candidate"
+    "double float void auto const extern true false std compare candidate"
 )
+
+
+def _own_helpers(program: str, tests: str) -> str:
+    """The tests with their helpers renamed where the program has a function of that name, too.
+
+    Both may well have a `compare`, and the program's could be the better match for an answer.
+    """
+    for name in dict.fromkeys(_FUNCTION.findall(tests)):
+        if name not in ("main", *_KEYWORDS) and re.search(rf"\b{name}\s*\(", program):
+            tests = re.sub(rf"\b{name}\b", f"codemoe_{name}", tests)
+    return tests
+
+
+_FUNCTION = re.compile(r"\b(\w+)\s*\([^;{}()]*\)\s*(?:const\s*)?\{")
+_KEYWORDS = ("if", "for", "while", "switch", "catch", "return", "do", "else")
 
 
 class Cpp(Native):
@@ -34,8 +49,9 @@ class Cpp(Native):
         return super().judge(job, slot)
 
     def _source(self, job: Job) -> str:
-        between = undefine(_UNDEFINED, "<cassert>")
-        return f'#line 1 "solution"\n{job.program}{between}{job.tests}\n'
+        between = boundary(_UNDEFINED, "<cassert>")
+        tests = _own_helpers(job.program, job.tests)
+        return f'#line 1 "solution"\n{job.program}{between}{tests}\n'
 
     def _commands(self, job: Job) -> list[tuple[list[str], list[str]]]:
         launcher = self.built("launcher")
@@ -79,7 +95,7 @@ class Cpp(Native):
         def build(made: Path) -> None:
             (made / "launch_native.c").write_text(native, "utf-8")
             (made / "main.cpp").write_text(own, "utf-8")
-            words = [self._compiler.path, "-std=gnu++17", "-O1", "-fPIC", "-c"]
+            words = [self._compiler.path, "-std=gnu++17", *LAUNCHER_FLAGS]
             words += [str(made / "main.cpp"), "-o", str(made / "launcher.o")]
             build_trusted(words, "launch_cpp.cpp")
 

@@ -12,6 +12,7 @@ import re
 _NOISE = re.compile(
     r"//[^\n]*|/\*.*?\*/|R\"(\w*)\(.*?\)\1\"|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])+'", re.DOTALL
 )
+_TEMPLATE = re.compile(r"\btemplate\s*<[^<>]*(?:<[^<>]*>[^<>]*)*>")
 _DEFINED = re.compile(
     r"\b(?:struct|class|union|enum(?:\s+(?:class|struct))?)\s+(\w+)"
     r"|\busing\s+(\w+)\s*=|\btypedef\b[^;]*?\b(\w+)\s*;"
@@ -74,6 +75,7 @@ def _lying_return(text: str, given: str, own: frozenset[str], entry_point: str) 
 
 
 def _defined(text: str) -> frozenset[str]:
+    text = _TEMPLATE.sub(" ", text)  # its parameters are no classes
     return frozenset(name for found in _DEFINED.findall(text) for name in found if name)
 
 

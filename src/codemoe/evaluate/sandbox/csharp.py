@@ -21,6 +21,31 @@ _COMPILE = (
 )
 
 
+_CLASS = re.compile(r"\b(?:class|struct|record)\s+(\w+)(?:<[^>]*>)?\s*(?::\s*([^{]*))?")
+_OPERATOR = re.compile(r"\boperator\s*(?:==|!=|<|>|<=|>=|-)\s*\(([^()]*)\)")
+
+
+def find_lie(program: str, prompt: str) -> str | None:
+    """Why an answer of this program would decide for itself what it is equal to, or None.
+
+    Operators of a class for itself and an Equals of a class without a library's base are honest.
+    """
+    text = program.removeprefix(prompt)
+    own = {name for name, _ in _CLASS.findall(program)}
+    for parameters in _OPERATOR.findall(text):
+        for part in parameters.split(","):
+            if not own & set(re.findall(r"\w+", part)):
+                return "the program defines an operator for what is not a class of its own"
+    if _OPERATOR.search(text) and re.search(r"\bimplicit\s+operator\b", text):
+        return "the program turns other values into its own class and compares those"
+    if re.search(r"\boverride\s+bool\s+Equals\b", text):
+        for name, bases in _CLASS.findall(text):
+            words = re.findall(r"[A-Z]\w*", re.sub(r"<[^>]*>", "", bases))
+            if any(base not in own and not re.match(r"I[A-Z]", base) for base in words):
+                return f"{name} replaces the Equals of a library's class"
+    return None
+
+
 class CSharp:
     """Mono's compiler and runtime, and the compiled launcher."""
 
@@ -35,8 +60,11 @@ class CSharp:
         self._launcher: Path | None = None
 
     def judge(self, job: Job, slot: Slot) -> Judgement:
+        if lie := find_lie(job.program, job.prompt):
+            return Judgement("compile_error", lie)
         home = self._home()
-        tests = _ASSERT.sub("global::Codemoe.Check.True(", job.tests)
+        name = (home / "namespace").read_text("utf-8")
+        tests = _ASSERT.sub(f"global::{name}.Check.True(", job.tests)
         source = f"{job.program}\n{tests}\n".encode("utf-8", "replace")
         built = run(
             ["sh", "-c", _COMPILE, "sh", "{work}", self._mcs.path, str(home)],
@@ -73,13 +101,21 @@ class CSharp:
 
         def build(made: Path) -> None:
             compiler = [self._mcs.path, "-nologo"]
-            check, launcher = sources
+            # A class of the candidate under the same name would come before ours.
+            name = f"Codemoe{secrets.token_hex(8)}"
+            (made / "namespace").write_text(name, "utf-8")
+            for path in sources:
+                text = path.read_text("utf-8").replace("Codemoe.", f"{name}.")
+                (made / path.name).write_text(
+                    text.replace("namespace Codemoe", f"namespace {name}"), "utf-8"
+                )
+            check, launcher = (made / path.name for path in sources)
             words = [*compiler, "-target:library", f"-out:{made}/Check.dll", str(check)]
             build_trusted(words, "Check.cs")
             words = [*compiler, f"-r:{made}/Check.dll", f"-out:{made}/Launcher.exe", str(launcher)]
             build_trusted(words, "Launcher.cs")
 
-        return cached_build("csharp", key, build)
+        return cached_build("csharp-checked", key, build)
 
     def close(self) -> None:
         """Nothing to end."""

@@ -19,19 +19,34 @@ from codemoe.evaluate.sandbox.verdict import compile_failure, judge_run
 from codemoe.languages import Language
 
 LAUNCHERS = Path(__file__).parent / "launchers"
+# No call to a library function may come out of a loop, nor out of a stack check.
+LAUNCHER_FLAGS = ("-O1", "-fPIC", "-fno-builtin", "-fno-stack-protector", "-c")
 _COMPILE = 'cd "$1" && shift && "$@" && cat a.out'
 # After the candidate, so that neither NDEBUG nor a macro of its own bends the tests.
 _UNDEFINED = (
     "NDEBUG main assert if else for while do switch case return int bool char long double float "
-    "void const"
+    "void const extern"
 )
 _RUST_ASSERT = re.compile(r"(?<![\w:])(assert|assert_eq|assert_ne|panic)!")
 
 
-def undefine(words: str, include: str) -> str:
-    """Lines that free words from what a candidate defined, and take <assert.h> again."""
+def boundary(words: str, header: str) -> str:
+    """Lines between candidate and tests: words are freed of macros, `assert` becomes ours.
+
+    The library's own would end in a function that a candidate can bring along.
+    """
     lines = "".join(f"#undef {word}\n" for word in words.split())
-    return f'\n{lines}#include {include}\n#line 1 "tests"\n'
+    return (
+        f"\n#include {header}\n{lines}{_DECLARED[header]}"
+        "#define assert(...) ((__VA_ARGS__) ? (void)0 : codemoe_failed(#__VA_ARGS__))\n"
+        '#line 1 "tests"\n'
+    )
+
+
+_DECLARED = {
+    "<assert.h>": "extern void codemoe_failed(const char *claim);\n",
+    "<cassert>": 'extern "C" [[noreturn]] void codemoe_failed(const char *claim);\n',
+}
 
 
 class Native:
@@ -82,7 +97,7 @@ class Native:
     def _source(self, job: Job) -> str:
         """Candidate, then tests, in one translation unit."""
         if self._row.name == "c":
-            between = undefine(_UNDEFINED, "<assert.h>")
+            between = boundary(_UNDEFINED, "<assert.h>")
             return f'#line 1 "solution"\n{job.program}{between}{job.tests}\n'
         tests = _RUST_ASSERT.sub(r"::std::\1!", job.tests)  # not one that the candidate defined
         # An attribute left open by the candidate would take the next item, the tests, away.
@@ -126,7 +141,7 @@ class Native:
 
         def build(made: Path) -> None:
             (made / "launcher.c").write_text(source, "utf-8")
-            words = [compiler.path, "-O1", "-fPIC", "-c", str(made / "launcher.c")]
+            words = [compiler.path, *LAUNCHER_FLAGS, str(made / "launcher.c")]
             build_trusted([*words, "-o", str(made / "launcher.o")], "launch_native.c")
 
         return cached_build(f"native-{what}", "\n".join((compiler.stamp, source)), build)

@@ -188,9 +188,11 @@ def assemble(policy: Policy, machine: str) -> bytes:
         rule("ioctl", _arg(1), _line(_JEQ, request, 0, 1), refuse)
     if policy.alone_pid is not None:
         pid = policy.alone_pid
-        for name in ("kill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo"):
-            rule(name, _arg(0), _line(_JEQ, pid, 1, 0), refuse)
-        rule("prlimit64", _arg(0), _line(_JEQ, pid, 2, 0), _line(_JEQ, 0, 1, 0), refuse)
+        rule("kill", _arg(0), _line(_JEQ, pid, 1, 0), refuse)
+        if not policy.processes:  # a compiler's children signal their own threads
+            for name in ("tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo"):
+                rule(name, _arg(0), _line(_JEQ, pid, 1, 0), refuse)
+            rule("prlimit64", _arg(0), _line(_JEQ, pid, 2, 0), _line(_JEQ, 0, 1, 0), refuse)
         for name in ("tkill", "pidfd_open", "pidfd_send_signal", "setpriority", "ioprio_set"):
             rule(name, refuse)
         for name in ("sched_setscheduler", "sched_setattr", "sched_setparam"):
