@@ -1,4 +1,5 @@
 """pytest tests/evaluate/sandbox/test_languages.py: the table's languages, and ways to end."""
+# ruff: noqa: E501 (programs read better in long lines)
 
 import json
 import threading
@@ -104,8 +105,9 @@ def test_landlock_judges_alike_and_leaves_no_file() -> None:
     state = probe_tier("landlock")
     if state.tier is None:
         pytest.skip(state.reason)
-    jobs = [_job("right", language) for language in RIGHT]
-    jobs += [_job("wrong", language, WRONG[language]) for language in RIGHT]
+    languages = [name for name in RIGHT if name != "csharp"]  # Mono's compiler needs all of /proc
+    jobs = [_job("right", language) for language in languages]
+    jobs += [_job("wrong", language, WRONG[language]) for language in languages]
     jobs.append(
         Job(
             "confined",
