@@ -97,8 +97,8 @@ def main() -> None:
         "",
         *provenance("sandbox.py", sys.argv[1:], "cpu", f"sandbox tier {probe().tier}"),
         "",
-        "| language | programs | codemoe, programs/s | per-program runner, programs/s | ratio | target |"
-        " passed, codemoe / runner |",
+        "| language | programs | codemoe, programs/s | per-program runner, programs/s | ratio |"
+        " target | passed, codemoe / runner |",
         "|---|---|---|---|---|---|---|",
     ]
     for language in arguments.languages:
