@@ -9,9 +9,10 @@ import pytest
 
 from codemoe.errors import UserError
 from codemoe.evaluate import execute
+from codemoe.evaluate.causes import describe
 from codemoe.evaluate.execute import execute_suite, read_samples
 from codemoe.evaluate.pass_at_k import summarise
-from codemoe.evaluate.sandbox import Verdict, probe
+from codemoe.evaluate.sandbox import Limits, Verdict, probe
 from codemoe.evaluate.suites import read_suite
 
 sandboxed = pytest.mark.skipif(probe().tier is None, reason=f"no sandbox: {probe().reason}")
@@ -198,14 +199,16 @@ def test_runs_records_and_resumes(
     ran: list[int] = []
     real = execute.run_jobs
 
-    def count(jobs: Any, *more: Any) -> Any:
+    def count(jobs: Any, *more: Any, **named: Any) -> Any:
         ran.append(len(jobs))
-        return real(jobs, *more)
+        return real(jobs, *more, **named)
 
     monkeypatch.setattr(execute, "run_jobs", count)
-    assert execute_suite(suite, samples, results, k=(1, 2)) == found
+    again = execute_suite(suite, samples, results, k=(1, 2))
+    assert {**again, "time_scale": found["time_scale"]} == found
     results.write_bytes(results.read_bytes()[:-5])
-    assert execute_suite(suite, samples, results, k=(1, 2)) == found
+    again = execute_suite(suite, samples, results, k=(1, 2))
+    assert {**again, "time_scale": found["time_scale"]} == found
     _write(
         samples,
         {"id": "a", "completion": "    return 3\n"},
@@ -229,3 +232,72 @@ def test_a_foreign_results_file_is_refused(suite: Path, tmp_path: Path) -> None:
     results = _write(tmp_path / "r.jsonl", {"id": "a", "status": "fine"})
     with pytest.raises(UserError, match=r"r\.jsonl:1: unknown status 'fine'"):
         execute_suite(suite, None, results)
+
+
+@sandboxed
+def test_rows_say_how_they_were_reached(suite: Path, tmp_path: Path) -> None:
+    results = tmp_path / "results.jsonl"
+    found = execute_suite(suite, None, results)
+    row = json.loads(results.read_text().splitlines()[0])
+    assert row["tier"] == found["sandbox_tier"] == probe().tier
+    assert row["form"] == found["verdict_form"] == "strong"
+    assert row["limits"] == found["limits"]
+    assert row["tools"] == found["tools"]["python"]
+    assert row["tools"].startswith("python3 3.")
+    assert found["time_scale"]["python"] >= 1.0
+    # Rows of other limits are not taken for these.
+    ran: list[Verdict] = []
+    execute_suite(suite, None, results, limits=Limits(memory_mb=300), on_result=ran.append)
+    assert len(ran) == 2
+
+
+def test_failures_are_grouped_by_cause() -> None:
+    def verdict(name: str, status: str, detail: str) -> Verdict:
+        return Verdict(name, "python", status, 0.1, detail, "strong")
+
+    found = describe(
+        [
+            verdict("a", "error", "NameError: name 'x' is not defined"),
+            verdict("b", "error", "NameError: name 'yy' is not defined"),
+            verdict("c", "fail", "AssertionError: 3 != 41"),
+            verdict("d", "pass", ""),
+            Verdict("e", "php", "missing_toolchain", 0.0, "PHP: php is not installed"),
+        ]
+    )
+    groups = [(one["n"], one["status"], one["cause"], one["example"]) for one in found["failures"]]
+    assert groups == [
+        (2, "error", "NameError: name ... is not defined", "a"),
+        (1, "fail", "AssertionError: N != N", "c"),
+    ]
+    assert found["missing_toolchains"] == {"php": "PHP: php is not installed"}
+    assert found["by_form"] == {"strong": 4}
+
+
+@sandboxed
+def test_the_command_shows_causes_and_missing_toolchains(
+    codemoe: Any, tmp_path: Path, suite: Path
+) -> None:
+    wrong = _write(
+        tmp_path / "s.jsonl",
+        {"id": "a", "completion": "    return missing\n"},
+        {"id": 7, "completion": "    return a - b\n"},
+    )
+    done = codemoe("execute", suite, "--samples", wrong)
+    assert done.code == 0, done.err
+    assert "why programs failed" in done.out
+    assert "NameError: name ... is not defined (such as a)" in done.out
+    ruby = _write(tmp_path / "ruby.jsonl", _row("r", language="ruby"))
+    done = codemoe("execute", ruby, "--canonical", "--json")
+    assert done.code == 1
+    assert json.loads(done.out)["missing_toolchains"].keys() == {"ruby"}
+    done = codemoe("execute", suite, "--canonical", "--timeout-s", "0")
+    done.user_error("--timeout-s is 0")
+
+
+@sandboxed
+def test_without_a_sandbox_by_name_only(codemoe: Any, suite: Path) -> None:
+    done = codemoe("execute", suite, "--canonical", "--unsafe-no-sandbox", "--json")
+    if "/usr/bin/python3" in done.err:
+        pytest.skip("no /usr/bin/python3")
+    assert json.loads(done.out)["sandbox_tier"] == "unsafe-no-sandbox"
+    assert "with your rights" in done.err

@@ -278,7 +278,7 @@ CHEATS = [
         "cpp",
         "#define NDEBUG\n#undef assert\n#define assert(x) ((void)0)\n"
         "int add(int, int) { return 0; }\n",
-        "fail",
+        "fail compile_error",
     ),
     Case(
         "own main",
@@ -290,7 +290,7 @@ CHEATS = [
         "own keywords",
         "cpp",
         "int add(int, int) { return 0; }\n#define if(x) if (0)\n#define throw (void)\n",
-        "fail error",
+        "fail compile_error",
         'int main() { if (add(1, 2) != 3) throw std::runtime_error("test case 0"); }',
     ),
     Case(

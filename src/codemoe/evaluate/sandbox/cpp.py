@@ -5,7 +5,7 @@ from pathlib import Path
 
 from codemoe.evaluate.sandbox.cpp_lies import find_lie
 from codemoe.evaluate.sandbox.judgement import Judgement
-from codemoe.evaluate.sandbox.native import LAUNCHER_FLAGS, LAUNCHERS, Native, boundary
+from codemoe.evaluate.sandbox.native import LAUNCHER_FLAGS, LAUNCHERS, Native, translation_unit
 from codemoe.evaluate.sandbox.records import Job
 from codemoe.evaluate.sandbox.slot import Slot
 from codemoe.evaluate.sandbox.toolchain import build_trusted, cached_build
@@ -37,6 +37,7 @@ def _own_helpers(program: str, tests: str) -> str:
 
 
 _FUNCTION = re.compile(r"\b(\w+)\s*\([^;{}()]*\)\s*(?:const\s*)?\{")
+_DECLARATION = 'extern "C" [[noreturn]] void codemoe_failed(const char *claim);'
 _KEYWORDS = ("if", "for", "while", "switch", "catch", "return", "do", "else")
 
 
@@ -49,9 +50,8 @@ class Cpp(Native):
         return super().judge(job, slot)
 
     def _source(self, job: Job) -> str:
-        between = boundary(_UNDEFINED, "<cassert>")
         tests = _own_helpers(job.program, job.tests)
-        return f'#line 1 "solution"\n{job.program}{between}{tests}\n'
+        return translation_unit(job.program, tests, _DECLARATION, _UNDEFINED)
 
     def _commands(self, job: Job) -> list[tuple[list[str], list[str]]]:
         launcher = self.built("launcher")

@@ -30,23 +30,24 @@ _UNDEFINED = (
 _RUST_ASSERT = re.compile(r"(?<![\w:])(assert|assert_eq|assert_ne|panic)!")
 
 
-def boundary(words: str, header: str) -> str:
-    """Lines between candidate and tests: words are freed of macros, `assert` becomes ours.
+def translation_unit(program: str, tests: str, declaration: str, words: str) -> str:
+    """Candidate and tests in one source, for C and C++.
 
-    The library's own would end in a function that a candidate can bring along.
+    Between them words are freed of macros, and `assert` becomes ours: the library's own would end
+    in a function that a candidate can bring along. Nothing is declared there, because many tests
+    begin with the brace that closes the candidate's function.
     """
     lines = "".join(f"#undef {word}\n" for word in words.split())
+    tests = _ASSERT_HEADER.sub("", tests)
     return (
-        f"\n#include {header}\n{lines}{_DECLARED[header]}"
+        f'{declaration}\n#line 1 "solution"\n{program}\n{lines}'
         "#define assert(...) ((__VA_ARGS__) ? (void)0 : codemoe_failed(#__VA_ARGS__))\n"
-        '#line 1 "tests"\n'
+        f'#line 1 "tests"\n{tests}\n'
     )
 
 
-_DECLARED = {
-    "<assert.h>": "extern void codemoe_failed(const char *claim);\n",
-    "<cassert>": 'extern "C" [[noreturn]] void codemoe_failed(const char *claim);\n',
-}
+_ASSERT_HEADER = re.compile(r"^[ \t]*#[ \t]*include[ \t]*<(?:assert\.h|cassert)>", re.MULTILINE)
+_DECLARATION = "#include <assert.h>\nextern void codemoe_failed(const char *claim);"
 
 
 class Native:
@@ -97,8 +98,7 @@ class Native:
     def _source(self, job: Job) -> str:
         """Candidate, then tests, in one translation unit."""
         if self._row.name == "c":
-            between = boundary(_UNDEFINED, "<assert.h>")
-            return f'#line 1 "solution"\n{job.program}{between}{job.tests}\n'
+            return translation_unit(job.program, job.tests, _DECLARATION, _UNDEFINED)
         tests = _RUST_ASSERT.sub(r"::std::\1!", job.tests)  # not one that the candidate defined
         # An attribute left open by the candidate would take the next item, the tests, away.
         opened = "" if tests.lstrip().startswith("}") else "const _: () = ();\n"
