@@ -48,8 +48,8 @@ def job(problem: Problem, solution: str) -> Job:
     return Job(problem.id, problem.language, program, problem.tests, problem.prompt, entry)
 
 
-def examine(path: Path) -> list[str]:
-    """The lines about one suite."""
+def examine(path: Path, limit: int | None) -> list[str]:
+    """The lines about one suite; `limit` is of the broken variants."""
     problems = [problem for problem in read_suite(path) if problem.solution is not None]
     begun = time.monotonic()
     verdicts = run_jobs([job(one, one.solution or "") for one in problems])
@@ -60,6 +60,7 @@ def examine(path: Path) -> list[str]:
         for one in problems
         if one.id in passed and (changed := broken(one.solution or "")) is not None
     ]
+    variants = variants[:limit]
     survived = [verdict.id for verdict in run_jobs(variants) if verdict.status == "pass"]
     forms = ", ".join(f"{form} {n}" for form, n in Counter(v.form for v in verdicts).items())
     lines = [
@@ -86,20 +87,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("suites", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, default=RESULTS / "canonical.md")
+    parser.add_argument("--variants", type=int, help="broken variants of each suite, at most")
     arguments = parser.parse_args()
     names = [path.name for path in arguments.suites]
     lines = ["# Published solutions in the sandbox", ""]
+    names += ["--variants", str(arguments.variants)] if arguments.variants else []
     lines += provenance("canonical.py", names, "cpu", f"sandbox tier {probe().tier}")
     lines += ["", *_READING, ""]
     for path in arguments.suites:
-        lines += examine(path)
+        lines += examine(path, arguments.variants)
         print(lines[-2][:200], file=sys.stderr, flush=True)
     publish(lines, arguments.out)
 
 
 _READING = (
-    "What the causes mean: a name that is not defined belongs to neither solution nor tests (MBXP's "
-    "JavaScript solutions often use the parameter names of another version of their prompt); "
+    "What the causes mean: a name that is not defined belongs to neither solution nor tests (many "
+    "of MBXP's JavaScript solutions use the parameter names of another version of their prompt); "
     '"the program ended before its tests did" are solutions that call exit(0) in the middle of '
     "their tests, which harnesses that trust the exit status count as passed; incompatible types "
     "are in the tests' own lines; a failed assertion is an expected value that the published "
