@@ -218,3 +218,24 @@ def test_a_sandbox_killed_at_any_age_leaves_nothing() -> None:
             child.close()
         assert all(map(_gone, family))
         assert not _descendants(os.getpid())
+
+
+@sandboxed
+def test_two_evaluations_at_once_do_not_disturb_each_other() -> None:
+    code = (
+        "import sys\nfrom codemoe.evaluate.sandbox import *\n"
+        "jobs = [Job(str(i), 'python', f'x = {i}', f'assert x == {i % 3}') for i in range(12)]\n"
+        "print(*(v.status for v in run_jobs(jobs, calibrate=False)))"
+    )
+    source = str(Path(__file__).parents[3] / "src")
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONPATH": source},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    expected = ["pass" if i < 3 else "fail" for i in range(12)]
+    assert [process.communicate(timeout=120)[0].split() for process in running] == [expected] * 2

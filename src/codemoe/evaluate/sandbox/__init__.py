@@ -14,8 +14,8 @@ Tiers (`probe` says which works here; nothing falls back by itself to an unconfi
 Forms, recorded with every verdict:
 - "strong" (Python, JavaScript, TypeScript): the tests run in a process of ours, the candidate in
   another one. It gets calls as plain data and answers with plain data (dialogue.py, launchers/
-  wire.*); what would decide for itself what it is equal to stays behind as a handle. It never sees a
-  test or an expected value, and cannot speak for the tests. Helpers that the suite's own prompt
+  wire.*); what would decide for itself what it is equal to stays behind as a handle. It never sees
+  a test or an expected value, and cannot speak for the tests. Helpers that the suite's own prompt
   defines are run on our side
 - "guarded" (the rest, and tests that look into the candidate's own process, such as its standard
   output; only the tests' text decides that): one process. `pass` needs a random nonce that the
@@ -29,18 +29,18 @@ Also covered:
 - everything a program started is gone, and reaped, when its verdict is there; killing this process
   (even with SIGKILL) ends its sandboxes, but for one killed in the very millisecond in which it
   starts: that one may stay behind, asleep, before it has run anything
-- times grow with what a trivial program takes here, and a timeout counts when it happened twice, the
-  second time alone
+- times grow with what a trivial program takes here, and a timeout counts when it happened twice,
+  the second time alone
 
 What is not covered:
 - guarded verdicts: a program written against *these* launchers (one that searches its own memory
   for the nonce, say) can still forge a pass: they are not tamper-proof against such an author
-- inodes of the scratch file system are not limited (a few hundred MB of kernel memory); a compiler's
-  memory is limited per process
+- inodes of the scratch file system are not limited (a few hundred MB of kernel memory); a
+  compiler's memory is limited per process
 - Landlock hides contents, not names: whether a path exists can be found out; a compiler that was
   started there may go on for a moment after `kill -9` of the evaluation, within its CPU limit
-- kernel bugs in what the filter leaves, CPU side channels, and time stolen from programs that run at
-  the same moment
+- kernel bugs in what the filter leaves, CPU side channels, and time stolen from programs that run
+  at the same moment
 """
 
 from codemoe.evaluate.sandbox.pool import choose_tier, run_jobs

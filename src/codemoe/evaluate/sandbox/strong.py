@@ -34,6 +34,10 @@ _JAVASCRIPT_SAME_PROCESS = re.compile(
     r"Symbol|Proxy|Reflect|prototype|eval|toString\(\)\s*\.)\b|console\.log\s*="
 )
 
+_JAVASCRIPT_FUNCTION = re.compile(
+    r"\bfunction\s*\*?\s*([\w$]+)\s*\(|\b(?:const|let|var)\s+([\w$]+)\s*=\s*(?:async\s*)?\("
+)
+
 
 class Strong:
     """Tests in one process, the candidate in another; one tests' process a worker."""
@@ -146,7 +150,9 @@ def javascript(row: Language, setup: Setup) -> Strong:
     profile = node_profile(setup)
 
     def request(job: Job) -> bytes:
-        parts = [job.program, job.tests, job.entry_point or ""]
+        asked = _JAVASCRIPT_FUNCTION.findall(job.prompt)
+        entry = job.entry_point or ("".join(asked[-1]) if asked else "")
+        parts = [job.program, job.tests, entry]
         return json.dumps(parts).encode("utf-8")
 
     return Strong(
