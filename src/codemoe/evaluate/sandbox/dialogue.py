@@ -100,9 +100,8 @@ class TestsProcess:
             self.close()
         elif not talk.verdict:  # stuck or dead: the next job gets a fresh one
             said = talk.tests_said()
-            died = self._child.popen.poll() is not None
             self.close()
-            if died and not talk.seen.timed_out:
+            if talk.tests_gone:
                 raise TestsDied(said or "no reason was given")
         seen = talk.seen
         run = RawRun(
@@ -131,6 +130,7 @@ class _Talk:
         self.verdict = ""
         self.started = False
         self.leaving = False  # the tests' process ends with this job
+        self.tests_gone = False  # it has ended without a verdict
         self._job = job
         self._tests, self._candidate = tests, candidate
         self.seen = Listener(candidate, b"", profile, keep_stdout=False)
@@ -244,6 +244,7 @@ class _Talk:
         except BlockingIOError:
             return True
         if not data:
+            self.tests_gone = True
             return False
         self._buffer += data
         while len(self._buffer) >= _HEADER.size:

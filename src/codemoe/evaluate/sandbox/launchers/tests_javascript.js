@@ -132,7 +132,7 @@
     else if (!(error instanceof Error)) kind = 'F';
     else if (inTests && error.constructor === Error) kind = 'F'; // suites throw by hand
     // MBXP names a variable that does not exist in the text that it throws.
-    else if (inTests && error instanceof ReferenceError && /^\s*throw\b/.test(lineOf(place[0]))) kind = 'F';
+    else if (inTests && error instanceof ReferenceError && /\bthrow\b/.test(lineOf(place[0]))) kind = 'F';
     else if (/Array buffer allocation failed|Invalid string length/.test(error.message)) kind = 'O';
     return `${kind} ${describe(error).slice(0, 600)}`;
   };
