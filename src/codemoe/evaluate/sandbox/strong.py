@@ -118,9 +118,9 @@ _COMPILE = (
 
 def _python_code(tool: Tool) -> Path:
     """Both launchers, compiled once by the interpreter that runs them: 4 ms less a program."""
-    wire = (LAUNCHERS / "wire.py").read_text("utf-8")
+    shared = "".join((LAUNCHERS / name).read_text("utf-8") for name in ("wire.py", "peer.py"))
     texts = {
-        name: wire + (LAUNCHERS / f"{name}_python.py").read_text("utf-8")
+        name: shared + (LAUNCHERS / f"{name}_python.py").read_text("utf-8")
         for name in ("tests", "candidate")
     }
 
