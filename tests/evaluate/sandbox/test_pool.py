@@ -25,6 +25,7 @@ from codemoe.evaluate.sandbox.child import Child, adopting_orphans
 from codemoe.evaluate.sandbox.process import RawRun
 from codemoe.evaluate.sandbox.records import STATUSES, run_profile
 from codemoe.evaluate.sandbox.session import Session
+from codemoe.evaluate.sandbox.tier import probe_tier
 from codemoe.evaluate.sandbox.verdict import clean, judge_run
 
 sandboxed = pytest.mark.skipif(probe().tier is None, reason=f"no sandbox: {probe().reason}")
@@ -180,12 +181,16 @@ def _gone(pid: int) -> bool:
 
 @sandboxed
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_ending_the_evaluation_ends_its_sandboxes(how: signal.Signals) -> None:
+@pytest.mark.parametrize("tier", ["bubblewrap", "landlock"])
+def test_ending_the_evaluation_ends_its_sandboxes(tier: str, how: signal.Signals) -> None:
+    if probe_tier(tier).tier is None:
+        pytest.skip(probe_tier(tier).reason)
     code = (
         "from codemoe.evaluate.sandbox import *\n"
         "run_jobs([Job('1', 'python', 'import time; time.sleep(600)', ''),"
         " Job('2', 'java', 'class A { }', 'class Main { public static void main(String[] a)"
-        " throws Exception { Thread.sleep(600000); } }')], Limits(wall_s=90))"
+        " throws Exception { Thread.sleep(600000); } }')], Limits(wall_s=90),"
+        f" tier={tier!r}, calibrate=False)"
     )
     source = str(Path(__file__).parents[3] / "src")
     process = subprocess.Popen(

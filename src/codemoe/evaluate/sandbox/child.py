@@ -78,7 +78,7 @@ class Child:
         self._inner: int | None = None
         self._tier = tier
         self._scratch = None
-        if tier != "bubblewrap" and profile.may_fork:
+        if tier != "bubblewrap" and profile.scratch:
             self._scratch = landlock.make_scratch(slot)
         ours: list[int] = []
         theirs: list[int] = []

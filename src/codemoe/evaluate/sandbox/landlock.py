@@ -61,6 +61,7 @@ def command_line(request: Request, *, confined: bool = True) -> list[str]:
 
     environment = [*ENVIRONMENT, ("HOME", work), ("TMPDIR", work), *request.environment]
     rules = {
+        "parent": os.getpid(),
         "abi": abi() if confined else 0,
         "read": [*_READ, *ETC(), *request.binds],
         "devices": _DEVICES,

@@ -90,6 +90,7 @@ class Profile:
     tasks: int  # threads and processes
     output_mb: int
     may_fork: bool = False
+    scratch: bool = False  # writes files; a candidate may only where they vanish with its namespace
     proc: bool = True  # needs /proc; without it a program cannot read its own memory map or files
 
     def rlimits(self) -> dict[str, int]:
@@ -141,6 +142,7 @@ def compile_profile(limits: Limits, tasks: int, endless: bool = False) -> Profil
         tasks=tasks,
         output_mb=64,
         may_fork=True,
+        scratch=not endless,
     )
 
 
