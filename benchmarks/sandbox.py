@@ -98,8 +98,8 @@ def main() -> None:
         "",
         *provenance("sandbox.py", sys.argv[1:], "cpu", f"sandbox tier {probe().tier}"),
         "",
-        "| language | programs, codemoe / runner | codemoe, programs/s | per-program runner, programs/s | ratio |"
-        " target | passed, codemoe / runner |",
+        "| language | programs, codemoe / runner | codemoe, programs/s | per-program runner,"
+        " programs/s | ratio | target | passed, codemoe / runner |",
         "|---|---|---|---|---|---|---|",
     ]
     for language in arguments.languages:
@@ -121,8 +121,8 @@ def main() -> None:
         mine, other = ([value for value, _ in found[name]] for name in ("codemoe", "runner"))
         passed = " / ".join(str(found[name][-1][1]) for name in ("codemoe", "runner"))
         lines.append(
-            f"| {get_language(language).label} | {len(jobs)} / {len(fewer)} | {median_and_range(mine)} | "
-            f"{median_and_range(other)} | {median(ratios(mine, other)):.2f} | "
+            f"| {get_language(language).label} | {len(jobs)} / {len(fewer)} | "
+            f"{median_and_range(mine)} | {median_and_range(other)} | {median(ratios(mine, other)):.2f} | "
             f"{TARGETS[language]} | {passed} |"
         )
         print(lines[-1], file=sys.stderr, flush=True)
