@@ -119,10 +119,11 @@ def main() -> None:
             warmup=0,
         )
         mine, other = ([value for value, _ in found[name]] for name in ("codemoe", "runner"))
+        ratio = median(ratios(mine, other))
         passed = " / ".join(str(found[name][-1][1]) for name in ("codemoe", "runner"))
         lines.append(
             f"| {get_language(language).label} | {len(jobs)} / {len(fewer)} | "
-            f"{median_and_range(mine)} | {median_and_range(other)} | {median(ratios(mine, other)):.2f} | "
+            f"{median_and_range(mine)} | {median_and_range(other)} | {ratio:.2f} | "
             f"{TARGETS[language]} | {passed} |"
         )
         print(lines[-1], file=sys.stderr, flush=True)
