@@ -8,6 +8,7 @@ of the built-in corpus, two at a time on two cores, in turn.
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -97,6 +98,7 @@ def main() -> None:
         "nothing.",
         "",
         *provenance("sandbox.py", sys.argv[1:], "cpu", f"sandbox tier {probe().tier}"),
+        f"- Load average of the machine when it began: {os.getloadavg()[0]:.1f}",
         "",
         "| language | programs, codemoe / runner | codemoe, programs/s | per-program runner,"
         " programs/s | ratio | target | passed, codemoe / runner |",
