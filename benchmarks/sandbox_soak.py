@@ -94,7 +94,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--programs", type=int, default=2000)
     parser.add_argument("--chunk", type=int, default=250, help="programs of one evaluation")
-    parser.add_argument("--wall-s", type=float, default=2.5)
+    parser.add_argument("--wall-s", type=float, default=5.0)
     parser.add_argument("--out", type=Path, default=RESULTS / "sandbox_soak.md")
     arguments = parser.parse_args()
     jobs = mix(arguments.programs)
