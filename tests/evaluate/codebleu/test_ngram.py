@@ -2,16 +2,22 @@ import math
 
 import pytest
 
-from codemoe.evaluate.codebleu.ngram import count_ngrams, ngram_match, weighted_ngram_match
+from codemoe.evaluate.codebleu.ngram import (
+    count_ngrams,
+    match_ngrams,
+    ngram_match,
+    weighted_ngram_match,
+)
 
 
 def bleu(reference: str, prediction: str) -> float:
-    return ngram_match(count_ngrams(reference.split()), count_ngrams(prediction.split()))
+    r, p = count_ngrams(reference.split()), count_ngrams(prediction.split())
+    return ngram_match(r, p, match_ngrams(r, p, set()))
 
 
 def weighted(reference: str, prediction: str, keywords: set[str]) -> float:
     r, p = count_ngrams(reference.split()), count_ngrams(prediction.split())
-    return weighted_ngram_match(r, p, keywords)
+    return weighted_ngram_match(r, match_ngrams(r, p, keywords), keywords)
 
 
 @pytest.mark.parametrize("text", ["a", "a b", "a b c", "a b c d", "a a a a a a", "a b c d e f"])

@@ -15,50 +15,47 @@ numbered by their first appearance in the edges, as in arXiv:2009.10297 section 
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
-from codemoe.evaluate.codebleu.dataflow_tables import DATAFLOW_TABLES, DataflowTable, Rule
-from codemoe.evaluate.codebleu.tree import Node, SyntaxTree
+from codemoe.evaluate.codebleu.dataflow_plan import Plan, Rule, plan_for
+from codemoe.evaluate.codebleu.grammar import ERROR, NAMED
+from codemoe.evaluate.codebleu.tree import SyntaxTree
 
 COMES_FROM = "comesFrom"
 COMPUTED_FROM = "computedFrom"
+# Of a value with more names than this only the first flow in: nested values must not be read
+# again at every level.
+MAX_SOURCES = 2_000
 
 Edge = tuple[int, str, tuple[int, ...]]
 
 
-def data_flow(tree: SyntaxTree, language: str) -> Counter[Edge] | None:
-    """Count the edges of a program; None when the language has no table row."""
-    table = DATAFLOW_TABLES.get(language)
-    return None if table is None else Counter(_numbered(_Walker(table).edges_of(tree.nodes[0])))
+def data_flow(tree: SyntaxTree) -> Counter[Edge] | None:
+    """Count the edges of a program (without its comments); None: the language has no table."""
+    plan = plan_for(tree.grammar)
+    return None if plan is None else Counter(_numbered(_Walker(tree, plan).edges_of_all()))
 
 
-def _numbered(edges: list[Edge]) -> Iterator[Edge]:
+def _numbered(edges: Sequence[Edge]) -> Iterator[Edge]:
     numbers: dict[int, int] = {}
+    number = numbers.setdefault
     for target, relation, sources in edges:
-        for variable in (target, *sources):
-            numbers.setdefault(variable, len(numbers))
-        yield numbers[target], relation, tuple(sorted(numbers[source] for source in sources))
+        one = number(target, len(numbers))
+        if len(sources) == 1:
+            yield one, relation, (number(sources[0], len(numbers)),)
+        else:
+            found = [number(source, len(numbers)) for source in sources]
+            yield one, relation, tuple(sorted(found))
 
 
-@dataclass(slots=True, eq=False)
-class _Scope:
-    variables: dict[str, int]
-    is_function: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Walk:
-    node: Node
-    parent: Node
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Bind:
     """Give the receivers a value, once everything that flows in has been walked."""
 
-    receivers: list[Node]  # name leaves
-    values: list[Node]
+    receivers: list[int]  # name leaves
+    values: list[int]
     copies: bool  # the one value itself is received, not something computed with it
     is_access: bool
     declares: bool
@@ -75,108 +72,203 @@ class _Close:
 
 
 _OPEN, _CLOSE = _Open(), _Close()
-_Step = _Walk | _Bind | _Open | _Close
+# What to do next; a pair is a range of `marks` to walk.
+_Step = tuple[int, int] | _Bind | _Open | _Close
+
+
+class _Scopes:
+    """Which variable a name means: a stack of scopes, the innermost meaning found at once."""
+
+    def __init__(self) -> None:
+        self.meanings: dict[str, list[tuple[int, int]]] = {}  # name -> (depth, variable), inner last
+        self.names: list[list[str]] = [[]]  # by depth: what its scope has defined
+        self.functions = [0]  # depths of the scopes that are functions
+        self.count = 0
+
+    def open(self, is_function: bool) -> None:
+        if is_function:
+            self.functions.append(len(self.names))
+        self.names.append([])
+
+    def close(self) -> None:
+        for name in self.names.pop():
+            self.meanings[name].pop()
+        if self.functions[-1] == len(self.names):
+            self.functions.pop()
+
+    def find(self, name: str) -> int | None:
+        known = self.meanings.get(name)
+        return known[-1][1] if known else None
+
+    def find_in(self, depth: int, name: str) -> int | None:
+        for at, variable in reversed(self.meanings.get(name, ())):
+            if at <= depth:
+                return variable if at == depth else None
+        return None
+
+    def define(self, depth: int, name: str) -> int:
+        """A new variable of this name in the scope of that depth."""
+        variable = self.count
+        self.count += 1
+        known = self.meanings.setdefault(name, [])
+        at = len(known)
+        while at and known[at - 1][0] > depth:
+            at -= 1
+        if at and known[at - 1][0] == depth:
+            known[at - 1] = (depth, variable)
+        else:
+            known.insert(at, (depth, variable))
+            self.names[depth].append(name)
+        return variable
 
 
 class _Walker:
-    """Walks one program with a stack of its own: answers nest deeper than Python recurses."""
+    """Walks one program with a stack of its own: answers nest deeper than Python recurses.
 
-    def __init__(self, table: DataflowTable) -> None:
-        self.table = table
-        self.scopes = [_Scope({}, True)]
+    Only `marks`, the nodes that the plan knows, are looked at; all others are transparent.
+    """
+
+    def __init__(self, tree: SyntaxTree, plan: Plan) -> None:
+        self.tree = tree
+        self.plan = plan
+        is_known = [kind in plan.known for kind in tree.kinds]
+        self.marks = [node for node, known in enumerate(is_known) if known]
+        self.place = [0, *accumulate(is_known)]  # how many marks stand before a node
+        self.scopes = _Scopes()
         self.edges: list[Edge] = []
-        self.variable_at: dict[int, int] = {}  # id of a name leaf -> its variable
-        self.count = 0
+        self.variable_at: dict[int, int] = {}  # name leaf -> its variable
 
-    def edges_of(self, root: Node) -> list[Edge]:
-        stack: list[_Step] = [_Walk(root, root)]
+    def edges_of_all(self) -> list[Edge]:
+        tree, plan, marks, place = self.tree, self.plan, self.marks, self.place
+        kinds, after, starts, ends, cut = tree.kinds, tree.after, tree.starts, tree.ends, tree.slice
+        names, only_scopes = plan.names, plan.only_scopes
+        parents, fields, not_variables = tree.parents, tree.fields, plan.not_variables
+        scopes, edges, variable_at = self.scopes, self.edges, self.variable_at
+        meanings = scopes.meanings
+        stack: list[_Step] = [(0, len(marks))]
         while stack:
             step = stack.pop()
-            if isinstance(step, _Walk):
-                stack.extend(reversed(self.walk(step.node, step.parent)))
+            if isinstance(step, tuple):
+                at, end = step
+                while at < end:
+                    node = marks[at]
+                    kind = kinds[node]
+                    behind = after[node]
+                    if behind == node + 1:
+                        at += 1
+                        if kind not in names:
+                            continue
+                        # The use of a name, if it is that of a variable.
+                        known = meanings.get(cut(starts[node], ends[node]))
+                        if not known:
+                            continue
+                        parent = kinds[parents[node]]
+                        if parent == ERROR or (parent, fields[node] or 0) in not_variables:
+                            continue
+                        variable = variable_at[node] = known[-1][1]
+                        edges.append((variable, COMES_FROM, (variable,)))
+                        continue
+                    behind = place[behind]
+                    if behind < end:
+                        stack.append((behind, end))
+                    if kind in only_scopes:
+                        scopes.open(kind in plan.functions)
+                        stack.append(_CLOSE)
+                        stack.append((at + 1, behind))
+                    else:
+                        stack.extend(reversed(self.enter(node)))
+                    break
             elif isinstance(step, _Bind):
                 self.bind(step)
-            elif isinstance(step, _Open):
-                self.scopes.append(_Scope({}, False))
+            elif step is _OPEN:
+                scopes.open(False)
             else:
-                self.scopes.pop()
-        return self.edges
+                scopes.close()
+        return edges
 
-    def walk(self, node: Node, parent: Node) -> list[_Step]:
-        """Note the use of a name; for inner nodes say what to do next, first step first."""
-        table, kind = self.table, node.type
-        if not node.children:
-            if kind in table.names:
-                self.use(node, parent)
+    def inside(self, node: int) -> tuple[int, int]:
+        """The marks of a node, itself included."""
+        return self.place[node], self.place[self.tree.after[node]]
+
+    def children(self, node: int) -> list[int]:
+        """Named children."""
+        after, kinds, flags = self.tree.after, self.tree.kinds, self.tree.grammar.flags
+        found = []
+        child, end = node + 1, after[node]
+        while child < end:
+            if flags[kinds[child]] & NAMED:
+                found.append(child)
+            child = after[child]
+        return found
+
+    def enter(self, node: int) -> list[_Step]:
+        """What to do for an inner node that the plan knows, first step first."""
+        plan, kinds = self.plan, self.tree.kinds
+        kind = kinds[node]
+        if kind in plan.skipped:
             return []
-        if kind in table.skipped:
-            return []
-        rule = table.rules.get(kind)
+        steps: list[_Step] = []
+        rule = plan.rules.get(kind)
         if rule is not None:
-            steps = self.follow_rule(node, rule, parent)
-        elif kind in table.binders:
-            steps = []
-            for child in node.children:
-                if child.type in table.rules:
-                    steps.append(_Walk(child, node))
-                elif child.named:
-                    steps += self.receive(child, [], Rule("", declares=True), False)
+            steps += self.follow_rule(node, rule)
+        elif kind in plan.binders:
+            for child in self.children(node):
+                if kinds[child] in plan.rules:
+                    steps.append(self.inside(child))
+                else:
+                    steps += self.receive(child, [], plan.parameter, False)
         else:
-            late = table.late.get(kind) if table.late else None
-            children = node.children
-            if late:
-                children = sorted(children, key=lambda child: child.role == late)
-            steps = [_Walk(child, node) for child in children if child.named]
-        if kind in table.functions or kind in table.blocks:
-            self.scopes.append(_Scope({}, kind in table.functions))
+            children = self.children(node)
+            late = plan.late.get(kind)
+            if late is not None:
+                children.sort(key=lambda child: (self.tree.fields[child] or 0) == late)
+            steps += [self.inside(child) for child in children]
+        if kind in plan.functions or kind in plan.blocks:
+            self.scopes.open(kind in plan.functions)
             steps.append(_CLOSE)
         return steps
 
-    def use(self, name: Node, parent: Node) -> None:
-        if parent.type == "ERROR" or (parent.type, name.role) in self.table.not_variables:
-            return
-        variable = self.find(name.text)
-        if variable is not None:
-            self.variable_at[id(name)] = variable
-            self.edges.append((variable, COMES_FROM, (variable,)))
-
-    def follow_rule(self, node: Node, rule: Rule, parent: Node) -> list[_Step]:
-        values: list[Node] = []
-        targets: list[Node] = []
-        others: list[Node] = []
+    def follow_rule(self, node: int, rule: Rule) -> list[_Step]:
+        plan, tree = self.plan, self.tree
+        values: list[int] = []
+        targets: list[int] = []
+        others: list[int] = []
         augments = rule.augments
-        for child in node.children:
-            role = child.role or ""
-            if role == "operator" and child.type.endswith("="):
-                augments |= child.type not in ("=", ":=")
-            if not child.named:
-                continue
-            bucket = others
-            if role == rule.values:
-                bucket = values
+        child, end = node + 1, tree.after[node]
+        while child < end:
+            kind, role = tree.kinds[child], tree.fields[child] or 0
+            if not tree.grammar.flags[kind] & NAMED:
+                augments = augments or kind in plan.augmenting
+            elif role == rule.values:
+                values.append(child)
             elif role == rule.targets:
-                bucket = targets
-            bucket.append(child)
-        hoisted = parent.type in self.table.hoisted
+                targets.append(child)
+            else:
+                augments = augments or kind in plan.augmenting
+                others.append(child)
+            child = tree.after[child]
+        if not targets and rule.targets_from_values:
+            targets, values = values, []
+        hoisted = tree.kinds[tree.parents[node]] in plan.hoisted
         if augments != rule.augments:
-            rule = Rule(rule.targets, rule.values, rule.declares, augments)
-        steps: list[_Step] = [_Walk(child, node) for child in values]
+            rule = rule.augmented()
+        steps: list[_Step] = [self.inside(child) for child in values]
         for target in targets:
-            if target.type in self.table.rules:
-                steps.append(_Walk(target, node))
+            if tree.kinds[target] in plan.rules:
+                steps.append(self.inside(target))
             else:
                 steps += self.receive(target, values, rule, hoisted)
-        return [*steps, *(_Walk(child, node) for child in others)]
+        return [*steps, *(self.inside(child) for child in others)]
 
-    def receive(self, target: Node, values: list[Node], rule: Rule, hoisted: bool) -> list[_Step]:
+    def receive(self, target: int, values: list[int], rule: Rule, hoisted: bool) -> list[_Step]:
         """Steps that give `values` to a target; a list of targets is taken item by item."""
-        sequences = self.table.sequences
-        if target.type not in sequences:
+        kinds, sequences = self.tree.kinds, self.plan.sequences
+        if kinds[target] not in sequences:
             return self.receive_one(target, values, rule, hoisted)
-        targets = [child for child in target.children if child.named]
+        targets = self.children(target)
         per_target = [values] * len(targets)
-        if len(values) == 1 and values[0].type in sequences:
-            items = [[child] for child in values[0].children if child.named]
+        if len(values) == 1 and kinds[values[0]] in sequences:
+            items = [[child] for child in self.children(values[0])]
             if len(items) == len(targets):
                 per_target = items
         return [
@@ -186,39 +278,43 @@ class _Walker:
         ]
 
     def receive_one(
-        self, target: Node, values: list[Node], rule: Rule, hoisted: bool
+        self, target: int, values: list[int], rule: Rule, hoisted: bool
     ) -> list[_Step]:
-        table = self.table
+        plan, tree = self.plan, self.tree
         steps: list[_Step] = []
-        receivers: list[Node] = []
-        decorations: list[Node] = []
+        receivers: list[int] = []
+        decorations: list[int] = []
         is_access = False
         pending = [target]
         while pending:
             node = pending.pop()
-            if not node.children:
-                if node.type in table.names:
+            kind = tree.kinds[node]
+            if tree.after[node] == node + 1:
+                if kind in plan.names:
                     receivers.append(node)
                 continue
-            role = table.accesses.get(node.type)
+            role = plan.accesses.get(kind)
             if role is not None:
                 is_access = True
             else:
-                role = table.declarators.get(node.type)
+                role = plan.declarators.get(kind)
+            children = self.children(node)
             if role is None:
-                pending.extend(child for child in reversed(node.children) if child.named)
+                pending.extend(reversed(children))
                 continue
-            around = [child for child in node.children if child.named and child.role != role]
-            pending.extend(child for child in node.children if child.role == role)
+            around = [child for child in children if (tree.fields[child] or 0) != role]
+            pending.extend(child for child in children if (tree.fields[child] or 0) == role)
             decorations += around
             # What decorates a declarator (parameters of a function type) names nothing out here.
-            walks: list[_Step] = [_Walk(child, node) for child in around]
+            walks: list[_Step] = [self.inside(child) for child in around]
             steps += walks if is_access else [_OPEN, *walks, _CLOSE]
         steps.append(
             _Bind(
                 receivers,
                 values + decorations,
-                copies=not decorations and len(values) == 1 and not values[0].children,
+                copies=not decorations
+                and len(values) == 1
+                and tree.after[values[0]] == values[0] + 1,
                 is_access=is_access,
                 declares=rule.declares,
                 hoisted=hoisted,
@@ -228,55 +324,39 @@ class _Walker:
         return steps
 
     def bind(self, step: _Bind) -> None:
-        # A name that means something else out here belongs to a function or loop in the value.
-        sources = {
-            self.variable_at[id(leaf)]
-            for value in step.values
-            for leaf in _leaves(value)
-            if id(leaf) in self.variable_at and self.find(leaf.text) == self.variable_at[id(leaf)]
-        }
-        copies = step.copies and not step.augments
-        for name in step.receivers:
-            if step.is_access:
-                variable = self.find(name.text)
-                if variable is None:
-                    continue
-            else:
-                variable = self.variable_for(name.text, step)
-            self.variable_at[id(name)] = variable
+        tree, scopes, variable_at = self.tree, self.scopes, self.variable_at
+        sources: set[int] = set()
+        for value in step.values:
+            low, high = self.inside(value)
+            for leaf in self.marks[low : min(high, low + MAX_SOURCES)]:
+                variable = variable_at.get(leaf)
+                if variable is not None and variable not in sources:
+                    # A name that means something else out here belongs to a function or loop in
+                    # the value.
+                    name = tree.slice(tree.starts[leaf], tree.ends[leaf])
+                    if scopes.find(name) == variable:
+                        sources.add(variable)
+        relation = COMES_FROM if step.copies and not step.augments else COMPUTED_FROM
+        for leaf in step.receivers:
+            name = tree.slice(tree.starts[leaf], tree.ends[leaf])
+            variable = scopes.find(name) if step.is_access else self.variable_for(name, step)
+            if variable is None:
+                continue
+            variable_at[leaf] = variable
             flowing = sources | {variable} if step.augments else sources
             if flowing:
-                relation = COMES_FROM if copies else COMPUTED_FROM
                 self.edges.append((variable, relation, tuple(sorted(flowing))))
-
-    def find(self, name: str) -> int | None:
-        for scope in reversed(self.scopes):
-            if name in scope.variables:
-                return scope.variables[name]
-        return None
 
     def variable_for(self, name: str, step: _Bind) -> int:
         """The variable that a definition of this name sets, made now if it is new."""
-        function = next(scope for scope in reversed(self.scopes) if scope.is_function)
+        scopes = self.scopes
+        function = scopes.functions[-1]
         if step.declares:
-            scope = function if step.hoisted else self.scopes[-1]
-            known = scope.variables.get(name) if step.hoisted else None
-        elif self.table.assignment_is_local and not step.augments:
-            scope, known = function, function.variables.get(name)
+            depth = function if step.hoisted else len(scopes.names) - 1
+            known = scopes.find_in(depth, name) if step.hoisted else None
+        elif self.plan.assignment_is_local and not step.augments:
+            depth, known = function, scopes.find_in(function, name)
         else:
             # Set but never declared: a field or a global, which the whole program shares.
-            scope, known = self.scopes[0], self.find(name)
-        if known is None:
-            known = scope.variables[name] = self.count
-            self.count += 1
-        return known
-
-
-def _leaves(node: Node) -> Iterator[Node]:
-    pending = [node]
-    while pending:
-        node = pending.pop()
-        if node.children:
-            pending.extend(node.children)
-        else:
-            yield node
+            depth, known = 0, scopes.find(name)
+        return scopes.define(depth, name) if known is None else known

@@ -19,6 +19,7 @@ class Rule:
     values: str | None = None  # role of the children that flow in; None: nothing does
     declares: bool = False  # makes new variables in this scope, rather than setting known ones
     augments: bool = False  # the old value flows in too: +=, ++
+    targets_from_values: bool = False  # where nothing else receives, the values do
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class DataflowTable:
     skipped: frozenset[str] = frozenset()  # nodes in which no name is a variable
     late: dict[str, str] | None = None  # role of a child written before what defines its names
     assignment_is_local: bool = False  # assigning in a function never sets an outer variable
+    plain_assignments: frozenset[str] = frozenset({"=", ":="})  # others that end in = augment
+    augmenting: frozenset[str] = frozenset()  # more kinds of children that make a rule augment
 
 
 def _types(text: str) -> frozenset[str]:

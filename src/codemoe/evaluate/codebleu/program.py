@@ -2,12 +2,12 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from functools import lru_cache
 
 from codemoe.evaluate.codebleu.dataflow import Edge, data_flow
 from codemoe.evaluate.codebleu.ngram import Ngrams, count_ngrams
 from codemoe.evaluate.codebleu.syntax import subtree_shapes
-from codemoe.evaluate.codebleu.tree import read_tree
+from codemoe.evaluate.codebleu.tokens import tokens_of
+from codemoe.evaluate.codebleu.tree import parse, without_comments
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +28,7 @@ class Program:
 
 def read_program(code: str, language: str) -> Program:
     """Parse any text as a program of that language (canonical name); bad code is no error."""
-    tree = read_tree(code, language)
-    return Program(
-        language=language,
-        tokens=tree.tokens,
-        ngrams=count_ngrams(tree.tokens),
-        subtrees=subtree_shapes(tree),
-        dataflow=data_flow(tree, language),
-    )
-
-
-# References are scored against again and again (every model, the floor); answers are not.
-read_reference = lru_cache(maxsize=8192)(read_program)
+    whole = parse(code, language)
+    tree = without_comments(whole)
+    tokens = tuple(tokens_of(tree, whole))
+    return Program(language, tokens, count_ngrams(tokens), subtree_shapes(tree), data_flow(tree))

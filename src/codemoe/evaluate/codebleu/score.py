@@ -13,8 +13,8 @@ from random import Random
 
 from codemoe.errors import UserError
 from codemoe.evaluate.codebleu.counting import recall
-from codemoe.evaluate.codebleu.ngram import ngram_match, weighted_ngram_match
-from codemoe.evaluate.codebleu.program import Program, read_program, read_reference
+from codemoe.evaluate.codebleu.ngram import match_ngrams, ngram_match, weighted_ngram_match
+from codemoe.evaluate.codebleu.program import Program, read_program
 from codemoe.evaluate.statistics import bootstrap_interval
 from codemoe.languages import LANGUAGES, get_language
 
@@ -118,9 +118,11 @@ def score_programs(
     Where all components that carry weight are left out, the others count equally.
     """
     keywords = LANGUAGES[reference.language].keywords
+    wanted, found = reference.ngrams, prediction.ngrams
+    shared = match_ngrams(wanted, found, keywords)
     parts = (
-        ngram_match(reference.ngrams, prediction.ngrams),
-        weighted_ngram_match(reference.ngrams, prediction.ngrams, keywords),
+        ngram_match(wanted, found, shared),
+        weighted_ngram_match(wanted, shared, keywords),
         recall(reference.subtrees, prediction.subtrees),
         None
         if reference.dataflow is None or prediction.dataflow is None
@@ -134,7 +136,7 @@ def score_programs(
 
 
 def _reference(code: str, language: str) -> Program:
-    program = read_reference(code, language)
+    program = read_program(code, language)
     if program.is_empty:
         raise UserError(
             f"a {LANGUAGES[language].label} reference holds no code: {code[:60]!r}",

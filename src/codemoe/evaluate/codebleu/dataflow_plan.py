@@ -1,0 +1,108 @@
+"""A row of dataflow_tables.py in the numbers of its grammar, looked up once per process."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cache
+
+from codemoe.evaluate.codebleu.dataflow_tables import DATAFLOW_TABLES
+from codemoe.evaluate.codebleu.grammar import Grammar
+
+NOTHING = -1  # a role that no child has
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """dataflow_tables.Rule with roles as numbers; 0 is that of children without one."""
+
+    targets: int
+    values: int
+    declares: bool
+    augments: bool
+    targets_from_values: bool
+
+    def augmented(self) -> "Rule":
+        return replace(self, augments=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """dataflow_tables.DataflowTable with kinds and roles as numbers."""
+
+    known: frozenset[int]  # every kind that the walker must look at
+    names: frozenset[int]
+    not_variables: frozenset[tuple[int, int]]
+    rules: dict[int, Rule]
+    parameter: Rule  # what a binder does to its children
+    binders: frozenset[int]
+    accesses: dict[int, int]
+    declarators: dict[int, int]
+    sequences: frozenset[int]
+    functions: frozenset[int]
+    blocks: frozenset[int]
+    only_scopes: frozenset[int]  # functions and blocks that no other line of the table names
+    hoisted: frozenset[int]
+    skipped: frozenset[int]
+    late: dict[int, int]
+    augmenting: frozenset[int]
+    assignment_is_local: bool
+
+
+@cache
+def plan_for(grammar: Grammar) -> Plan | None:
+    """The plan of a grammar's language; None where no table row tells how to read it."""
+    table = DATAFLOW_TABLES.get(grammar.language)
+    if table is None:
+        return None
+
+    def role(name: str | None) -> int:
+        if name is None:
+            return NOTHING
+        return grammar.fields[name] if name else 0
+
+    def numbered(roles: Iterable[tuple[str, str]]) -> dict[int, int]:
+        return {kind: role(name) for kind_name, name in roles for kind in grammar.kinds([kind_name])}
+
+    rules = {
+        kind: Rule(
+            role(rule.targets),
+            role(rule.values),
+            rule.declares,
+            rule.augments,
+            rule.targets_from_values,
+        )
+        for name, rule in table.rules.items()
+        for kind in grammar.kinds([name])
+    }
+    names = grammar.kinds(table.names)
+    binders = grammar.kinds(table.binders)
+    functions, blocks = grammar.kinds(table.functions), grammar.kinds(table.blocks)
+    skipped = grammar.kinds(table.skipped)
+    late = numbered((table.late or {}).items())
+    return Plan(
+        known=names | rules.keys() | binders | functions | blocks | skipped | late.keys(),
+        names=names,
+        not_variables=frozenset(
+            (kind, role(name))
+            for kind_name, name in table.not_variables
+            for kind in grammar.kinds([kind_name])
+        ),
+        rules=rules,
+        parameter=Rule(0, NOTHING, True, False, False),
+        binders=binders,
+        accesses=numbered(table.accesses.items()),
+        declarators=numbered(table.declarators.items()),
+        sequences=grammar.kinds(table.sequences),
+        functions=functions,
+        blocks=blocks,
+        only_scopes=(functions | blocks) - rules.keys() - binders - skipped - late.keys(),
+        hoisted=grammar.kinds(table.hoisted),
+        skipped=skipped,
+        late=late,
+        augmenting=frozenset(
+            kind
+            for kind, name in grammar.names.items()
+            if (name.endswith("=") and name not in table.plain_assignments)
+            or name in table.augmenting
+        ),
+        assignment_is_local=table.assignment_is_local,
+    )
