@@ -42,8 +42,10 @@ _OLD: dict[str, dict[tuple[str, str], _Old]] = {
         ("property_element", "default_value"): _Old("property_initializer"),
         ("namespace_use_clause", "alias"): _Old("namespace_aliasing_clause"),
     },
+    "go": {("keyed_element", role): _Old(None) for role in ("key", "value")},
 }
-_TRANSPARENT = {"go": ("statement_list",)}  # kinds that the pinned grammar does not have
+# Kinds that the pinned grammar does not have: their children are their parent's.
+_TRANSPARENT = {"go": ("statement_list", "interpreted_string_literal_content")}
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,22 +56,32 @@ class _Table:
     transparent: frozenset[int]
     indexing: frozenset[int]  # Go: index_expression
     identifiers: frozenset[int]
+    rooted: dict[int, int]  # PHP: qualified_name -> what its leading backslash stood in
+    backslashes: frozenset[int]
 
 
 @cache
 def _table(grammar: Grammar) -> _Table:
+    def number(kind: str) -> int:
+        known = grammar.kinds([kind])
+        return min(known) if known else crc32(kind.encode())
+
     changed = {}
     for (parent, role), old in _OLD.get(grammar.language, {}).items():
-        wrapper = None
-        if old.wrapper is not None:
-            known = grammar.kinds([old.wrapper])
-            wrapper = min(known) if known else crc32(old.wrapper.encode())
+        wrapper = None if old.wrapper is None else number(old.wrapper)
         for kind in grammar.kinds([parent]):
             key = kind, grammar.fields[role]
             changed[key] = wrapper, old.keeps_role, grammar.kinds(old.unless)
-    indexing = grammar.kinds(["index_expression"] if grammar.language == "go" else [])
-    transparent = grammar.kinds(_TRANSPARENT.get(grammar.language, ()))
-    return _Table(changed, transparent, indexing, grammar.kinds(["identifier"]))
+    is_php = grammar.language == "php"
+    rooted = grammar.kinds(["qualified_name"]) if is_php else frozenset()
+    return _Table(
+        changed,
+        grammar.kinds(_TRANSPARENT.get(grammar.language, ())),
+        grammar.kinds(["index_expression"] if grammar.language == "go" else []),
+        grammar.kinds(["identifier"]),
+        dict.fromkeys(rooted, number("namespace_name_as_prefix")),
+        grammar.kinds(["\\"]),
+    )
 
 
 def package_subtrees(tree: SyntaxTree) -> Counter[int]:
@@ -77,13 +89,23 @@ def package_subtrees(tree: SyntaxTree) -> Counter[int]:
     table = _table(tree.grammar)
     flags, kinds, after, fields = tree.grammar.flags, tree.kinds, tree.after, tree.fields
     has_error, missing, changed = tree.has_error, tree.missing, table.changed
-    transparent, indexing = table.transparent, table.indexing
+    transparent, rooted = table.transparent, table.rooted
+    replaced = _generic_types(tree, table) if table.indexing else {}
     shapes: list[int] = []
-    waiting: list[int] = []
-    places: list[int] = []
+    waiting: list[int] = []  # shapes of nodes whose parent is still to come
+    places: list[int] = []  # ... and their node numbers
     for node in range(len(kinds) - 1, -1, -1):
         kind = kinds[node]
         end = after[node]
+        if node in replaced:
+            inside = replaced[node]
+            if inside:
+                shapes += inside
+                waiting.append(inside[-1])
+                places.append(node)
+            continue
+        if kind in transparent:
+            continue
         if end == node + 1 and node:
             if has_error and (kind == ERROR or node in missing):
                 waiting.append(_leaf_in_error(tree, node))
@@ -92,21 +114,14 @@ def package_subtrees(tree: SyntaxTree) -> Counter[int]:
                 waiting.append(kind)
                 places.append(node)
             continue
-        if kind in transparent:
-            continue  # its children are its parent's
         if not flags[kind] & NAMED:  # counted, but its children are written as its parent's
-            inside = sum(1 for child in places if child < end)
-            shapes.append(hash((kind, *waiting[len(waiting) - inside :])))
-            continue
-        if kind in indexing and _is_nested_index(tree, node, table):
-            while places and places[-1] < end:
-                waiting.pop()
-                places.pop()
-            shapes += _NESTED_INDEX
-            waiting.append(_NESTED_INDEX[-1])
-            places.append(node)
+            count = sum(1 for child in places if child < end)
+            shapes.append(hash((kind, *waiting[len(waiting) - count :])))
             continue
         parts = [kind]
+        if kind in rooted and kinds[node + 1] in table.backslashes:
+            parts += (0, rooted[kind])
+            shapes.append(rooted[kind])
         while places and places[-1] < end:
             child = places.pop()
             part, role = waiting.pop(), fields[child] or 0
@@ -135,26 +150,50 @@ def _leaf_in_error(tree: SyntaxTree, node: int) -> int:
     return hash((ERROR, ord(text[0]) if text else 0))
 
 
-# `a[i][j]` with plain names: the pinned Go grammar takes `a[i]` for a generic type.
+# Go: `a[i][j]` and `a[b[i]]` with plain names. The pinned grammar takes the inner index for a
+# generic type, and the whole for an instance of one.
 _NAME, _ELEMENT, _ARGUMENTS, _GENERIC, _INSTANCE = range(100_000, 100_005)
 
 
-def _nested_shapes() -> list[int]:
-    element = hash((_ELEMENT, 0, _NAME))
-    arguments = hash((_ARGUMENTS, 0, element))
-    generic = hash((_GENERIC, 1, _NAME, 2, arguments))
-    return [element, arguments, generic, hash((_INSTANCE, 1, generic, 0, _NAME))]
+def _generic_types(tree: SyntaxTree, table: _Table) -> dict[int, list[int]]:
+    """Nodes that the pinned grammar read as types -> the shapes they were; [] inside of one."""
+    found: dict[int, list[int]] = {}
+    for node, kind in enumerate(tree.kinds):
+        if kind not in table.indexing or node in found:
+            continue
+        operand, index = _operand_and_index(tree, node)
+        if tree.kinds[operand] not in table.indexing and tree.kinds[index] not in table.indexing:
+            continue
+        left, right = _type_shapes(tree, operand, table), _type_shapes(tree, index, table)
+        if left is None or right is None:
+            continue
+        whole = hash((_INSTANCE, 1, left[-1], 0, right[-1]))
+        inner = [shape for shape in (*left, *right) if shape != _NAME]
+        found.update((place, []) for place in range(node + 1, tree.after[node]))
+        found[node] = [*inner, whole]
+    return found
 
 
-_NESTED_INDEX = _nested_shapes()
+def _operand_and_index(tree: SyntaxTree, node: int) -> tuple[int, int]:
+    operand = node + 1
+    bracket = tree.after[operand]
+    return operand, min(bracket + 1, tree.after[node] - 1)
 
 
-def _is_nested_index(tree: SyntaxTree, node: int, table: _Table) -> bool:
-    """Whether the node reads index(index(name, name), name), with nothing else inside."""
-    kinds = tree.kinds
-    # Two inner nodes, three names and two pairs of brackets, in this order.
-    return (
-        tree.after[node] == node + 9
-        and kinds[node + 1] in table.indexing
-        and all(kinds[node + place] in table.identifiers for place in (2, 4, 7))
-    )
+def _type_shapes(tree: SyntaxTree, node: int, table: _Table) -> list[int] | None:
+    """Shapes of a name or of `name[type]` read as a type, its own last; None for all else."""
+    opened: list[int] = []
+    while tree.kinds[node] in table.indexing:
+        operand, index = _operand_and_index(tree, node)
+        if tree.kinds[operand] not in table.identifiers:
+            return None
+        opened.append(node)
+        node = index
+    if tree.kinds[node] not in table.identifiers:
+        return None
+    shapes = [_NAME]
+    for _ in opened:
+        element = hash((_ELEMENT, 0, shapes[-1]))
+        arguments = hash((_ARGUMENTS, 0, element))
+        shapes += [element, arguments, hash((_GENERIC, 1, _NAME, 2, arguments))]
+    return shapes
