@@ -4,6 +4,7 @@ import errno
 import gzip
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -27,6 +28,7 @@ COMMANDS = (
     "add-expert",
     "export",
     "score",
+    "audit",
     "execute",
     "doctor",
 )
@@ -364,12 +366,23 @@ def test_score(call: Callable[..., Finished], tmp_path: Path) -> None:
         "dataflow_match",
         "floor",
         "interval",
+        "pooled",
         "empty",
+        "unparsable",
+        "wrong_language",
+        "looping",
+        "raw_tokens",
+        "template",
+        "mode",
+        "corrected",
+        "compat",
+        "answered_in",
+        "by_language",
     ]
     shown = call("score", file)
     assert shown.code == 0
-    assert f"CodeBLEU {found['codebleu']:.4f}" in shown.out
-    assert "n = 2" in shown.out
+    assert re.search(rf"CodeBLEU .* {found['codebleu']:.4f} ", shown.out)
+    assert "2 answers" in shown.out
 
 
 def test_bad_score(call: Callable[..., Finished], tmp_path: Path) -> None:

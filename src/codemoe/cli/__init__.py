@@ -14,6 +14,8 @@ from codemoe.cli import generate, mixture  # isort: split
 
 from codemoe.cli import score  # isort: split
 
+from codemoe.cli import audit  # isort: split
+
 from codemoe.cli import execute  # isort: split
 
 from codemoe.cli import doctor  # isort: split
@@ -21,7 +23,7 @@ from codemoe.cli import doctor  # isort: split
 from codemoe.cli.app import app
 from codemoe.errors import UserError
 
-__all__ = ["app", "doctor", "execute", "generate", "main", "mixture", "pipeline", "score"]
+__all__ = ["app", "audit", "doctor", "execute", "generate", "main", "mixture", "pipeline", "score"]
 
 
 @app.callback(invoke_without_command=True)

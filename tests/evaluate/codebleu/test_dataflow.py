@@ -5,6 +5,7 @@ import pytest
 
 from codemoe.evaluate.codebleu.counting import recall
 from codemoe.evaluate.codebleu.dataflow import Edge, data_flow
+from codemoe.evaluate.codebleu.source import source_text
 from codemoe.evaluate.codebleu.tree import parse, without_comments
 from tests.evaluate.codebleu.programs import PROGRAMS, RENAMES
 
@@ -12,7 +13,7 @@ FROM, COMPUTED = "comesFrom", "computedFrom"
 
 
 def edges(code: str, language: str = "python") -> Counter[Edge]:
-    found = data_flow(without_comments(parse(code, language)))
+    found = data_flow(without_comments(parse(source_text(code, language), language)))
     assert found is not None
     return found
 
@@ -33,7 +34,8 @@ def test_by_hand() -> None:
 
 
 def test_the_same_program_flows_alike_in_every_language() -> None:
-    flows = [edges(code, language) for language, code in PROGRAMS.items()]
+    # C has no such loop.
+    flows = [edges(code, language) for language, code in PROGRAMS.items() if language != "c"]
     assert flows[0] == Counter(
         {
             (0, FROM, (0,)): 1,  # xs in the loop head
@@ -44,7 +46,7 @@ def test_the_same_program_flows_alike_in_every_language() -> None:
             (3, FROM, (3,)): 1,
         }
     )
-    assert flows[1:] == flows[:1] * 3
+    assert flows[1:] == flows[:1] * (len(PROGRAMS) - 2)
 
 
 @pytest.mark.parametrize("language", list(PROGRAMS))

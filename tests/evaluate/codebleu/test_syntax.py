@@ -1,13 +1,17 @@
 import pytest
 
 from codemoe.evaluate.codebleu.counting import recall
+from codemoe.evaluate.codebleu.source import source_text
 from codemoe.evaluate.codebleu.syntax import subtree_shapes
 from codemoe.evaluate.codebleu.tree import parse, without_comments
 from tests.evaluate.codebleu.programs import PROGRAMS
 
 
 def match(reference: str, prediction: str, language: str = "python") -> float | None:
-    shapes = [subtree_shapes(without_comments(parse(code, language))) for code in (reference, prediction)]
+    shapes = [
+        subtree_shapes(without_comments(parse(source_text(code, language), language)))
+        for code in (reference, prediction)
+    ]
     return recall(*shapes)
 
 
@@ -47,7 +51,7 @@ def test_broken_code_matches_only_what_parses() -> None:
     assert 0.3 < score < 1.0
 
 
-@pytest.mark.parametrize("junk", ["", "1 2 3 4 5", ") ) (", "the sum of two numbers"])
+@pytest.mark.parametrize("junk", ["", "1 2 3 4 5", ") ) (", "the sum, of two, numbers]"])
 @pytest.mark.parametrize("language", list(PROGRAMS))
 def test_error_nodes_never_match(junk: str, language: str) -> None:
     assert match(PROGRAMS[language], junk, language) == 0.0

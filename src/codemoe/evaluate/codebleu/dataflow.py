@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from codemoe.evaluate.codebleu.dataflow_plan import Plan, Rule, plan_for
+from codemoe.evaluate.codebleu.dataflow_plan import FIRST_CHILD, Plan, Rule, plan_for
 from codemoe.evaluate.codebleu.grammar import ERROR, NAMED
 from codemoe.evaluate.codebleu.tree import SyntaxTree
 
@@ -80,7 +80,9 @@ class _Scopes:
     """Which variable a name means: a stack of scopes, the innermost meaning found at once."""
 
     def __init__(self) -> None:
-        self.meanings: dict[str, list[tuple[int, int]]] = {}  # name -> (depth, variable), inner last
+        self.meanings: dict[
+            str, list[tuple[int, int]]
+        ] = {}  # name -> (depth, variable), inner last
         self.names: list[list[str]] = [[]]  # by depth: what its scope has defined
         self.functions = [0]  # depths of the scopes that are functions
         self.count = 0
@@ -143,6 +145,7 @@ class _Walker:
         kinds, after, starts, ends, cut = tree.kinds, tree.after, tree.starts, tree.ends, tree.slice
         names, only_scopes = plan.names, plan.only_scopes
         parents, fields, not_variables = tree.parents, tree.fields, plan.not_variables
+        name_parents = plan.name_parents
         scopes, edges, variable_at = self.scopes, self.edges, self.variable_at
         meanings = scopes.meanings
         stack: list[_Step] = [(0, len(marks))]
@@ -164,6 +167,8 @@ class _Walker:
                             continue
                         parent = kinds[parents[node]]
                         if parent == ERROR or (parent, fields[node] or 0) in not_variables:
+                            continue
+                        if name_parents and parent not in name_parents:
                             continue
                         variable = variable_at[node] = known[-1][1]
                         edges.append((variable, COMES_FROM, (variable,)))
@@ -201,6 +206,23 @@ class _Walker:
             child = after[child]
         return found
 
+    def is_simple(self, value: int) -> bool:
+        tree = self.tree
+        return tree.after[value] == value + 1 or tree.kinds[value] in self.plan.wrappers
+
+    def may_be_variable(self, name: int) -> bool:
+        allowed = self.plan.name_parents
+        return not allowed or self.tree.kinds[self.tree.parents[name]] in allowed
+
+    def has_child(self, node: int, wanted: frozenset[int]) -> bool:
+        kinds, after = self.tree.kinds, self.tree.after
+        child, end = node + 1, after[node]
+        while child < end:
+            if kinds[child] in wanted:
+                return True
+            child = after[child]
+        return False
+
     def enter(self, node: int) -> list[_Step]:
         """What to do for an inner node that the plan knows, first step first."""
         plan, kinds = self.plan, self.tree.kinds
@@ -209,7 +231,7 @@ class _Walker:
             return []
         steps: list[_Step] = []
         rule = plan.rules.get(kind)
-        if rule is not None:
+        if rule is not None and (not rule.needs or self.has_child(node, rule.needs)):
             steps += self.follow_rule(node, rule)
         elif kind in plan.binders:
             for child in self.children(node):
@@ -239,26 +261,29 @@ class _Walker:
             kind, role = tree.kinds[child], tree.fields[child] or 0
             if not tree.grammar.flags[kind] & NAMED:
                 augments = augments or kind in plan.augmenting
-            elif role == rule.values:
+            elif self.flows(role, rule, not values):
                 values.append(child)
             elif role == rule.targets:
                 targets.append(child)
             else:
-                augments = augments or kind in plan.augmenting
                 others.append(child)
             child = tree.after[child]
-        if not targets and rule.targets_from_values:
-            targets, values = values, []
         hoisted = tree.kinds[tree.parents[node]] in plan.hoisted
         if augments != rule.augments:
             rule = rule.augmented()
         steps: list[_Step] = [self.inside(child) for child in values]
         for target in targets:
-            if tree.kinds[target] in plan.rules:
+            if tree.kinds[target] in plan.rules or tree.kinds[target] in plan.binders:
                 steps.append(self.inside(target))
             else:
                 steps += self.receive(target, values, rule, hoisted)
         return [*steps, *(self.inside(child) for child in others)]
+
+    def flows(self, role: int, rule: Rule, is_first: bool) -> bool:
+        """Whether a child in this role is a value."""
+        if rule.first_flows:
+            return is_first and role == rule.targets
+        return role == rule.values
 
     def receive(self, target: int, values: list[int], rule: Rule, hoisted: bool) -> list[_Step]:
         """Steps that give `values` to a target; a list of targets is taken item by item."""
@@ -277,9 +302,7 @@ class _Walker:
             for step in self.receive(one, flowing, rule, hoisted)
         ]
 
-    def receive_one(
-        self, target: int, values: list[int], rule: Rule, hoisted: bool
-    ) -> list[_Step]:
+    def receive_one(self, target: int, values: list[int], rule: Rule, hoisted: bool) -> list[_Step]:
         plan, tree = self.plan, self.tree
         steps: list[_Step] = []
         receivers: list[int] = []
@@ -290,7 +313,7 @@ class _Walker:
             node = pending.pop()
             kind = tree.kinds[node]
             if tree.after[node] == node + 1:
-                if kind in plan.names:
+                if kind in plan.names and self.may_be_variable(node):
                     receivers.append(node)
                 continue
             role = plan.accesses.get(kind)
@@ -302,8 +325,12 @@ class _Walker:
             if role is None:
                 pending.extend(reversed(children))
                 continue
-            around = [child for child in children if (tree.fields[child] or 0) != role]
-            pending.extend(child for child in children if (tree.fields[child] or 0) == role)
+            if role == FIRST_CHILD:
+                through, around = children[:1], children[1:]
+            else:
+                through = [child for child in children if (tree.fields[child] or 0) == role]
+                around = [child for child in children if (tree.fields[child] or 0) != role]
+            pending += through
             decorations += around
             # What decorates a declarator (parameters of a function type) names nothing out here.
             walks: list[_Step] = [self.inside(child) for child in around]
@@ -312,9 +339,7 @@ class _Walker:
             _Bind(
                 receivers,
                 values + decorations,
-                copies=not decorations
-                and len(values) == 1
-                and tree.after[values[0]] == values[0] + 1,
+                copies=not decorations and len(values) == 1 and self.is_simple(values[0]),
                 is_access=is_access,
                 declares=rule.declares,
                 hoisted=hoisted,
@@ -339,6 +364,8 @@ class _Walker:
         relation = COMES_FROM if step.copies and not step.augments else COMPUTED_FROM
         for leaf in step.receivers:
             name = tree.slice(tree.starts[leaf], tree.ends[leaf])
+            if name == "_":  # thrown away, in every language that gives it values
+                continue
             variable = scopes.find(name) if step.is_access else self.variable_for(name, step)
             if variable is None:
                 continue

@@ -4,21 +4,24 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 
+from codemoe.evaluate.codebleu.dataflow_table import FIRST
 from codemoe.evaluate.codebleu.dataflow_tables import DATAFLOW_TABLES
 from codemoe.evaluate.codebleu.grammar import Grammar
 
 NOTHING = -1  # a role that no child has
+FIRST_CHILD = -2
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """dataflow_tables.Rule with roles as numbers; 0 is that of children without one."""
+    """dataflow_table.Rule with roles as numbers; 0 is that of children without one."""
 
     targets: int
     values: int
     declares: bool
     augments: bool
-    targets_from_values: bool
+    first_flows: bool
+    needs: frozenset[int]
 
     def augmented(self) -> "Rule":
         return replace(self, augments=True)
@@ -26,10 +29,12 @@ class Rule:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """dataflow_tables.DataflowTable with kinds and roles as numbers."""
+    """dataflow_table.DataflowTable with kinds and roles as numbers."""
 
     known: frozenset[int]  # every kind that the walker must look at
     names: frozenset[int]
+    name_parents: frozenset[int]
+    wrappers: frozenset[int]
     not_variables: frozenset[tuple[int, int]]
     rules: dict[int, Rule]
     parameter: Rule  # what a binder does to its children
@@ -57,10 +62,14 @@ def plan_for(grammar: Grammar) -> Plan | None:
     def role(name: str | None) -> int:
         if name is None:
             return NOTHING
+        if name == FIRST:
+            return FIRST_CHILD
         return grammar.fields[name] if name else 0
 
     def numbered(roles: Iterable[tuple[str, str]]) -> dict[int, int]:
-        return {kind: role(name) for kind_name, name in roles for kind in grammar.kinds([kind_name])}
+        return {
+            kind: role(name) for kind_name, name in roles for kind in grammar.kinds([kind_name])
+        }
 
     rules = {
         kind: Rule(
@@ -68,7 +77,8 @@ def plan_for(grammar: Grammar) -> Plan | None:
             role(rule.values),
             rule.declares,
             rule.augments,
-            rule.targets_from_values,
+            rule.first_flows,
+            grammar.kinds(rule.needs),
         )
         for name, rule in table.rules.items()
         for kind in grammar.kinds([name])
@@ -81,13 +91,15 @@ def plan_for(grammar: Grammar) -> Plan | None:
     return Plan(
         known=names | rules.keys() | binders | functions | blocks | skipped | late.keys(),
         names=names,
+        name_parents=grammar.kinds(table.name_parents),
+        wrappers=grammar.kinds(table.wrappers),
         not_variables=frozenset(
             (kind, role(name))
             for kind_name, name in table.not_variables
             for kind in grammar.kinds([kind_name])
         ),
         rules=rules,
-        parameter=Rule(0, NOTHING, True, False, False),
+        parameter=Rule(0, NOTHING, True, False, False, frozenset()),
         binders=binders,
         accesses=numbered(table.accesses.items()),
         declarators=numbered(table.declarators.items()),
@@ -101,8 +113,7 @@ def plan_for(grammar: Grammar) -> Plan | None:
         augmenting=frozenset(
             kind
             for kind, name in grammar.names.items()
-            if (name.endswith("=") and name not in table.plain_assignments)
-            or name in table.augmenting
+            if name.endswith("=") and name not in table.plain_assignments
         ),
         assignment_is_local=table.assignment_is_local,
     )

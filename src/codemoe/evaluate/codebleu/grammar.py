@@ -23,16 +23,21 @@ STRING = 4  # one token, and one leaf but for its interpolations
 INTERPOLATION = 8
 UNPARSED = 16  # a leaf that holds text no rule has read: a macro's replacement, an error
 
-_STRINGS = frozenset(
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_STRINGS = _words(
     "char_literal character character_literal concatenated_string encapsed_string heredoc "
     "heredoc_body interpolated_string_expression interpreted_string_literal nowdoc "
     "raw_string_literal regex regex_literal rune_literal shell_command_expression string "
     "string_array string_lit string_literal subshell symbol_array template_string "
-    "verbatim_string_literal".split()
+    "verbatim_string_literal"
 )
-_INTERPOLATIONS = frozenset("interpolation template_substitution string_interpolation".split())
-_UNPARSED = frozenset("preproc_arg ERROR".split())
-_NO_CODE = frozenset("php_tag php_end_tag text_interpolation".split())
+_INTERPOLATIONS = _words("interpolation template_substitution string_interpolation")
+_UNPARSED = _words("preproc_arg ERROR")
+_NO_CODE = _words("php_tag php_end_tag text_interpolation")
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,10 +78,7 @@ def grammar_of(language: str) -> Grammar:
             flags[kind] |= UNPARSED * (name in _UNPARSED)
         else:
             words[kind] = name.strip(" \t\r\n\f\\") if len(name) > 1 else name.strip()
-    fields = {
-        name: number
-        for number in range(1, table.field_count + 1)
-        if (name := table.field_name_for_id(number))
-    }
+    numbered = [(n, table.field_name_for_id(n)) for n in range(1, table.field_count + 1)]
+    fields = {name: number for number, name in numbered if name}
     special = frozenset(kind for kind in names if flags[kind] & (STRING | UNPARSED))
     return Grammar(language, parser, flags, special - {ERROR}, words, names, fields)

@@ -14,6 +14,7 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from codemoe.evaluate.codebleu.counting import clipped_matches
+from codemoe.evaluate.codebleu.counts import PairCounts
 
 MAX_ORDER = 4
 EPSILON = 0.1
@@ -30,9 +31,9 @@ class Ngrams:
     longer: tuple[Counter[tuple[str, ...]], ...]
 
     @property
-    def totals(self) -> list[int]:
+    def totals(self) -> tuple[int, ...]:
         """How many n-grams of each order there are."""
-        return [max(0, self.length - order) for order in range(MAX_ORDER)]
+        return tuple([max(0, self.length - order) for order in range(MAX_ORDER)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +46,7 @@ class NgramMatches:
 
 def count_ngrams(tokens: Sequence[str]) -> Ngrams:
     starts = [tokens[start:] for start in range(MAX_ORDER)]
-    longer = tuple(
-        Counter(zip(*starts[:order], strict=False)) for order in range(2, MAX_ORDER + 1)
-    )
+    longer = tuple(Counter(zip(*starts[:order], strict=False)) for order in range(2, MAX_ORDER + 1))
     return Ngrams(len(tokens), Counter(tokens), longer)
 
 
@@ -60,28 +59,33 @@ def match_ngrams(reference: Ngrams, prediction: Ngrams, keywords: Set[str]) -> N
     return NgramMatches((*by_order, *[0] * (MAX_ORDER - len(by_order))), shared)
 
 
-def ngram_match(reference: Ngrams, prediction: Ngrams, matches: NgramMatches) -> float:
+def weights_of(ngrams: Ngrams, matches: NgramMatches, keywords: Set[str]) -> tuple[float, float]:
+    """Weight of the shared tokens, and of all the reference's: keywords weigh 1, others 0.2."""
+    wanted = ngrams.tokens
+    of_keywords = sum(wanted[word] for word in keywords & wanted.keys())
+    extra = KEYWORD_WEIGHT - OTHER_WEIGHT
+    return (
+        OTHER_WEIGHT * matches.by_order[0] + extra * matches.keywords,
+        OTHER_WEIGHT * ngrams.length + extra * of_keywords,
+    )
+
+
+def ngram_match(counts: PairCounts) -> float:
     """BLEU of the prediction (clipped precision) in [0, 1]."""
-    if not matches.by_order[0]:
+    reference, prediction = counts.lengths
+    if not counts.matches[0]:
         return 0.0
-    penalty = min(1.0, math.exp(1 - reference.length / prediction.length))
-    return penalty * _mean_ratio(matches.by_order, prediction.totals, reference.length)
+    penalty = min(1.0, math.exp(1 - reference / prediction))
+    return penalty * _mean_ratio(counts.matches, counts.predicted, reference)
 
 
-def weighted_ngram_match(reference: Ngrams, matches: NgramMatches, keywords: Set[str]) -> float:
+def weighted_ngram_match(counts: PairCounts) -> float:
     """Recall of the reference's n-grams in [0, 1]; among single tokens a keyword weighs 1, any
     other token 0.2 (arXiv:2009.10297 section 3.2; recall, as in the metric's first release).
 
     It is a recall: words after a complete answer do not lower it; `ngram_match` sees those.
     """
-    wanted = reference.tokens
-    of_keywords = sum(wanted[word] for word in keywords & wanted.keys())
-    extra = KEYWORD_WEIGHT - OTHER_WEIGHT
-    first = OTHER_WEIGHT * matches.by_order[0] + extra * matches.keywords
-    total = OTHER_WEIGHT * reference.length + extra * of_keywords
-    return _mean_ratio(
-        (first, *matches.by_order[1:]), (total, *reference.totals[1:]), reference.length
-    )
+    return _mean_ratio(counts.weighted_matches, counts.weighted_wanted, counts.lengths[0])
 
 
 def _mean_ratio(matches: Sequence[float], totals: Sequence[float], length: int) -> float:

@@ -97,5 +97,3 @@ def _with_skipped(tree: SyntaxTree, whole: SyntaxTree) -> list[str]:
             tokens.append(words.get(kind) or tree.slice(start, end))
     tokens += split_text(tree.slice(read_to, len(tree.source)))
     return [token for token in tokens if not token.isspace()]
-
-

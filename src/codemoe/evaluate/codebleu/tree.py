@@ -9,6 +9,7 @@ begin with their first leaf and end with their last.
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from codemoe.evaluate.codebleu.grammar import COMMENT, ERROR, STRING, Grammar, grammar_of
 
@@ -51,6 +52,7 @@ class SyntaxTree:
         return self.slice(self.starts[first], self.ends[self.after[node] - 1])
 
 
+@lru_cache(maxsize=4)  # one text is often read for two purposes, one right after the other
 def parse(code: str, language: str) -> SyntaxTree:
     """Parse any text; never fails on bad code (what cannot be parsed becomes ERROR nodes)."""
     return parse_bytes(code.encode("utf-8", "replace"), language)

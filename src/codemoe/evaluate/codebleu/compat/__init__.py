@@ -7,16 +7,14 @@ arithmetic gives away. Written from the package's behaviour, on today's grammars
 from codemoe.evaluate.codebleu.compat.program import CompatProgram, read_compat
 from codemoe.evaluate.codebleu.compat.score import (
     PACKAGE_LANGUAGES,
-    CompatCounts,
-    compat_scores,
+    compat_score,
     count_pair,
 )
 
 __all__ = [
     "PACKAGE_LANGUAGES",
-    "CompatCounts",
     "CompatProgram",
-    "compat_scores",
+    "compat_score",
     "count_pair",
     "read_compat",
 ]

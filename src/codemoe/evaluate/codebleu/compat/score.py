@@ -5,52 +5,31 @@ tables mix the two, and they differ by several points.
 """
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from codemoe.evaluate.codebleu.compat.dataflow_rules import FLOW_RULES
 from codemoe.evaluate.codebleu.compat.keywords import KEYWORDS
 from codemoe.evaluate.codebleu.compat.program import CompatProgram
 from codemoe.evaluate.codebleu.counting import clipped_matches
-from codemoe.evaluate.codebleu.ngram import (
-    EPSILON,
-    KEYWORD_WEIGHT,
-    MAX_ORDER,
-    OTHER_WEIGHT,
-    match_ngrams,
-)
+from codemoe.evaluate.codebleu.counts import PairCounts
+from codemoe.evaluate.codebleu.ngram import EPSILON, MAX_ORDER, match_ngrams, weights_of
+from codemoe.evaluate.codebleu.record import EQUAL_WEIGHTS, CodeBleu, Weights
 
 PACKAGE_LANGUAGES = frozenset(FLOW_RULES)
 
 
-@dataclass(frozen=True, slots=True)
-class CompatCounts:
-    """Numerators and denominators of a pair; those of several pairs add up to a corpus."""
-
-    lengths: tuple[int, int]  # tokens of reference and prediction
-    matches: tuple[float, ...]  # n-grams in both, by order
-    predicted: tuple[float, ...]  # n-grams of the prediction, at least 1
-    weighted_matches: tuple[float, ...]
-    weighted_wanted: tuple[float, ...]
-    subtrees: tuple[int, int]  # matched, of
-    flow: tuple[int, int]
-
-
-def count_pair(reference: CompatProgram, prediction: CompatProgram) -> CompatCounts:
-    keywords = KEYWORDS[reference.language]
+def count_pair(reference: CompatProgram, prediction: CompatProgram) -> PairCounts:
     wanted, found = reference.ngrams, prediction.ngrams
+    keywords = KEYWORDS[reference.language]
     shared = match_ngrams(wanted, found, keywords)
-    extra = KEYWORD_WEIGHT - OTHER_WEIGHT
-    of_keywords = sum(wanted.tokens[word] for word in keywords & wanted.tokens.keys())
-    first = OTHER_WEIGHT * shared.by_order[0] + extra * shared.keywords
-    total = OTHER_WEIGHT * wanted.length + extra * of_keywords
+    weight, weight_wanted = weights_of(wanted, shared, keywords)
     known = prediction.subtrees
-    return CompatCounts(
+    return PairCounts(
         (wanted.length, found.length),
         shared.by_order,
         tuple([max(1, count) for count in found.totals]),
-        (first, *shared.by_order[1:]),
-        (max(1.0, total), *[max(1, count) for count in wanted.totals[1:]]),
+        (weight, *shared.by_order[1:]),
+        (max(1.0, weight_wanted), *[max(1, count) for count in wanted.totals[1:]]),
         (
             # Any number of a shape in the prediction matches any number in the reference.
             sum(count for shape, count in reference.subtrees.items() if shape in known),
@@ -60,30 +39,26 @@ def count_pair(reference: CompatProgram, prediction: CompatProgram) -> CompatCou
     )
 
 
-def compat_scores(counts: Iterable[CompatCounts]) -> tuple[float, float, float, float]:
-    """n-gram, weighted n-gram, syntax and data-flow match of the pooled counts of pairs."""
-    pairs = list(counts)
-    lengths = [sum(pair.lengths[side] for pair in pairs) for side in (0, 1)]
-    pooled = [
-        [sum(values) for values in zip(*columns, strict=True)]
-        for columns in (
-            [pair.matches for pair in pairs],
-            [pair.predicted for pair in pairs],
-            [pair.weighted_matches for pair in pairs],
-            [pair.weighted_wanted for pair in pairs],
-            [pair.subtrees for pair in pairs],
-            [pair.flow for pair in pairs],
-        )
-    ]
-    matched, subtrees = pooled[4]
-    flowing, flow = pooled[5]
-    return (
-        _bleu(pooled[0], pooled[1], *lengths),
+def compat_score(
+    counts: PairCounts, weights: Weights = EQUAL_WEIGHTS, *, mended: bool = False
+) -> CodeBleu:
+    """The package's score of a pair, or of a corpus from the sum of its pairs' counts.
+
+    It gives a data flow without any match the full weight (`dataflow or 1`); `mended` does not.
+    """
+    matched, subtrees = counts.subtrees
+    flowing, flow = counts.flow or (0, 0)
+    reference, prediction = counts.lengths
+    parts = (
+        _bleu(counts.matches, counts.predicted, reference, prediction),
         # The package takes the length of the pair (tokens, weights) for that of the reference.
-        _bleu(pooled[2], pooled[3], 2 * len(pairs), lengths[1]),
+        _bleu(counts.weighted_matches, counts.weighted_wanted, 2 * counts.pairs, prediction),
         matched / subtrees,
         flowing / flow if flow else 0.0,
     )
+    credited = (*parts[:3], parts[3] if mended else parts[3] or 1.0)
+    total = sum(weight * part for weight, part in zip(weights, credited, strict=True))
+    return CodeBleu(total, *parts)
 
 
 def _bleu(
