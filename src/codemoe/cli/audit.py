@@ -29,7 +29,7 @@ def audit(
     workers: Annotated[int | None, typer.Option(help="Processes; all cores by default.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Re-score other people's predictions and say in words what is wrong.
+    """Re-score others' predictions, say what is wrong.
 
     Columns are found by their usual names. Give --references and --scores once for all files, or
     once for each in their order. A file of scores alone is audited as a claim.

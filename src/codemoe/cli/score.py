@@ -22,7 +22,7 @@ def score(
     workers: Annotated[int | None, typer.Option(help="Processes; all cores by default.")] = None,
     as_json: Json = False,
 ) -> None:
-    """CodeBLEU of a JSONL file, corrected and as the codebleu package has it.
+    """CodeBLEU of a JSONL file, corrected and compatible.
 
     Beside the wrong-answer floor (other problems' answers), with an interval and counts of empty,
     unparsable, wrong-language and looping answers. --compat only chooses whose figures come first.

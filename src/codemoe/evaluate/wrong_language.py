@@ -48,6 +48,7 @@ UNCLEAN = 0.15  # cost of not reading all of the code
 CUT_OFF = 0.05  # ... of reading all but a broken last statement
 MARGIN = 0.03  # a smaller lead over the next language is no decision
 BENEFIT = 0.08  # ... nor is one over the language that was asked for
+SURE = 1.25  # this many times another's words are enough without reading the code
 ENOUGH = 0.6  # share of another's words that lets code be in the asked language, which reads it
 MAX_COST = 0.25  # above it only marks can speak for a language
 MIN_MARKS = 3  # ... and how many must
@@ -55,7 +56,8 @@ MIN_KEPT = 0.8  # share of an answer that must remain when its last, broken stat
 MIN_TOKENS = 4  # shorter text says nothing
 LIKELY = 0.4  # share of the likeliest language's words below which none is considered
 MAX_READ = 5  # candidates whose grammars read the code
-MAX_BYTES = 20_000  # of a longer answer the first part is looked at
+MAX_READ_BESIDE = 3  # ... beside the language that was asked for
+MAX_BYTES = 6_000  # of a longer answer the first part is looked at
 CLOSERS = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -79,9 +81,12 @@ def language_of(
     code = code[:MAX_BYTES]
     weights = _weights(names, asked is not None)
     rough = _rough_marks(code, weights)
-    if asked is not None and asked_program is not None and not asked_program.unreadable:
+    if asked is not None:
         others = max((rough[name] for name in names if name != asked), default=0.0)
-        if len(asked_program.tokens) >= MIN_TOKENS and rough[asked] >= ENOUGH * others > 0:
+        if rough[asked] >= max(SURE * others, MIN_MARKS):
+            return asked
+        is_read = asked_program is not None and not asked_program.unreadable
+        if is_read and rough[asked] >= ENOUGH * others > 0 and _is_long(asked_program):
             return asked
     chosen = list(names)
     if len(names) > MAX_READ:
@@ -89,7 +94,8 @@ def language_of(
         if not most:
             return None
         likely = [name for name in names if rough[name] >= LIKELY * most]
-        chosen = sorted(likely, key=lambda name: -rough[name])[:MAX_READ]
+        most_read = MAX_READ if asked is None else MAX_READ_BESIDE
+        chosen = sorted(likely, key=lambda name: -rough[name])[:most_read]
     if asked is not None and asked not in chosen:
         chosen.append(asked)
     scored = []
@@ -120,6 +126,10 @@ def language_of(
         return None
     found = _simplest(best, scored)
     return asked if asked is not None and CONTAINED.get(found) == asked else found
+
+
+def _is_long(program: Program | None) -> bool:
+    return program is not None and len(program.tokens) >= MIN_TOKENS
 
 
 def is_wrong_language(code: str, asked: str, candidates: Sequence[str] = CANDIDATES) -> bool:

@@ -251,33 +251,43 @@ class _Walker:
         return steps
 
     def follow_rule(self, node: int, rule: Rule) -> list[_Step]:
-        plan, tree = self.plan, self.tree
+        plan, tree, place = self.plan, self.tree, self.place
+        kinds, fields, after, flags = tree.kinds, tree.fields, tree.after, tree.grammar.flags
         values: list[int] = []
         targets: list[int] = []
-        others: list[int] = []
+        others: list[_Step] = []
         augments = rule.augments
-        child, end = node + 1, tree.after[node]
+        child, end = node + 1, after[node]
         while child < end:
-            kind, role = tree.kinds[child], tree.fields[child] or 0
-            if not tree.grammar.flags[kind] & NAMED:
+            kind, role = kinds[child], fields[child] or 0
+            behind = after[child]
+            if not flags[kind] & NAMED:
                 augments = augments or kind in plan.augmenting
             elif self.flows(role, rule, not values):
                 values.append(child)
             elif role == rule.targets:
                 targets.append(child)
-            else:
-                others.append(child)
-            child = tree.after[child]
-        hoisted = tree.kinds[tree.parents[node]] in plan.hoisted
-        if augments != rule.augments:
-            rule = rule.augmented()
+            elif place[child] < place[behind]:
+                others.append((place[child], place[behind]))
+            child = behind
+        hoisted = kinds[tree.parents[node]] in plan.hoisted
+        if augments and not rule.augments:
+            rule = plan.augmented[kinds[node]]
         steps: list[_Step] = [self.inside(child) for child in values]
         for target in targets:
-            if tree.kinds[target] in plan.rules or tree.kinds[target] in plan.binders:
+            kind = kinds[target]
+            if kind in plan.rules or kind in plan.binders:
                 steps.append(self.inside(target))
+            elif after[target] == target + 1:
+                if kind in plan.names and self.may_be_variable(target):
+                    copies = len(values) == 1 and self.is_simple(values[0])
+                    steps.append(
+                        _Bind([target], values, copies, False, rule.declares, hoisted, augments)
+                    )
             else:
                 steps += self.receive(target, values, rule, hoisted)
-        return [*steps, *(self.inside(child) for child in others)]
+        steps += others
+        return steps
 
     def flows(self, role: int, rule: Rule, is_first: bool) -> bool:
         """Whether a child in this role is a value."""

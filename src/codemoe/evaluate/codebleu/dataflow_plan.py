@@ -23,10 +23,6 @@ class Rule:
     first_flows: bool
     needs: frozenset[int]
 
-    def augmented(self) -> "Rule":
-        return replace(self, augments=True)
-
-
 @dataclass(frozen=True, eq=False)
 class Plan:
     """dataflow_table.DataflowTable with kinds and roles as numbers."""
@@ -37,6 +33,7 @@ class Plan:
     wrappers: frozenset[int]
     not_variables: frozenset[tuple[int, int]]
     rules: dict[int, Rule]
+    augmented: dict[int, Rule]  # the same for += and its like
     parameter: Rule  # what a binder does to its children
     binders: frozenset[int]
     accesses: dict[int, int]
@@ -99,6 +96,7 @@ def plan_for(grammar: Grammar) -> Plan | None:
             for kind in grammar.kinds([kind_name])
         ),
         rules=rules,
+        augmented={kind: replace(rule, augments=True) for kind, rule in rules.items()},
         parameter=Rule(0, NOTHING, True, False, False, frozenset()),
         binders=binders,
         accesses=numbered(table.accesses.items()),

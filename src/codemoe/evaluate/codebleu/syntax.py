@@ -22,33 +22,41 @@ def subtree_shapes(tree: SyntaxTree) -> Counter[int]:
     shapes: list[int] = []  # of subtrees that are counted
     waiting: list[int | None] = []  # shapes of nodes whose parent is still to come
     places: list[int] = []  # ... and their node numbers
-    for node in range(len(kinds) - 1, -1, -1):  # children before their parents
-        kind = kinds[node]
+    wait, place = waiting.append, places.append
+    take, leave = waiting.pop, places.pop
+    node = len(kinds)
+    for kind, end in zip(reversed(kinds), reversed(after), strict=True):  # children first
+        node -= 1
         flag = flags[kind]
-        end = after[node]
         if end == node + 1:
             if has_error and (kind == ERROR or node in missing):
-                waiting.append(_BROKEN)
-                places.append(node)
+                wait(_BROKEN)
+                place(node)
             elif flag & NAMED:
-                waiting.append(kind)
-                places.append(node)
+                wait(kind)
+                place(node)
             continue
         parts: list[int | None] = [kind]
-        is_string = flag & STRING
-        while places and places[-1] < end:
-            child = places.pop()
-            part = waiting.pop()
-            if not is_string or part is _BROKEN or flags[kinds[child]] & INTERPOLATION:
-                parts.append(part)
-        places.append(node)
-        if has_error and (kind == ERROR or _BROKEN in parts):
-            waiting.append(_BROKEN)
-        elif is_string and len(parts) == 1:
-            waiting.append(kind)
+        if flag & STRING:
+            while places and places[-1] < end:
+                is_inside = flags[kinds[leave()]] & INTERPOLATION
+                part = take()
+                if is_inside or part is _BROKEN:
+                    parts.append(part)
         else:
-            # A node with nothing named inside is like a leaf of its kind.
-            shape = hash(tuple(parts)) if len(parts) > 1 else kind
-            waiting.append(shape)
+            while places and places[-1] < end:
+                leave()
+                parts.append(take())
+        place(node)
+        if has_error and (kind == ERROR or _BROKEN in parts):
+            wait(_BROKEN)
+        elif len(parts) == 1:
+            # A node with nothing named inside is like a leaf of its kind; a string is one.
+            wait(kind)
+            if not flag & STRING:
+                shapes.append(kind)
+        else:
+            shape = hash(tuple(parts))
+            wait(shape)
             shapes.append(shape)
     return Counter(shapes)

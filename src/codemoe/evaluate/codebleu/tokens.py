@@ -83,17 +83,21 @@ def _with_skipped(tree: SyntaxTree, whole: SyntaxTree) -> list[str]:
                 first += 1
             spans.append((tree.starts[first], tree.ends[skip_to - 1], kind))
     tokens: list[str] = []
+    cut = tree.slice
     read_to = 0  # every byte before this one is a token, a comment or white space
     for start, end, kind in sorted(spans):
         if start < read_to:
             continue
-        tokens += split_text(tree.slice(read_to, start))
+        if start > read_to:
+            gap = cut(read_to, start)
+            if not gap.isspace():
+                tokens += split_text(gap)
         read_to = end
         if kind < 0 or start == end:
             continue
         if flags[kind] & UNPARSED:
             tokens += split_text(tree.slice(start, end))
         else:
-            tokens.append(words.get(kind) or tree.slice(start, end))
+            tokens.append(words.get(kind) or cut(start, end))
     tokens += split_text(tree.slice(read_to, len(tree.source)))
     return [token for token in tokens if not token.isspace()]
