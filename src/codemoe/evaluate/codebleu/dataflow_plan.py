@@ -23,6 +23,7 @@ class Rule:
     first_flows: bool
     needs: frozenset[int]
 
+
 @dataclass(frozen=True, eq=False)
 class Plan:
     """dataflow_table.DataflowTable with kinds and roles as numbers."""

@@ -1,6 +1,7 @@
 """Reads a program as the package does: statement by statement, with the names' last places."""
 
 from collections.abc import Callable
+from itertools import accumulate
 
 from codemoe.evaluate.codebleu.compat.dataflow_plan import Plan
 from codemoe.evaluate.codebleu.compat.text import package_texts
@@ -38,60 +39,76 @@ class Reader:
     def _number_tokens(self) -> None:
         tree, plan = self.tree, self.plan
         kinds, after, starts, ends = tree.kinds, tree.after, tree.starts, tree.ends
-        words, readers, tokens, text_of = plan.text, plan.readers, plan.tokens, package_texts(tree)
-        marks, place, names = self.marks, self.place, self.names
         if plan.loop_clauses:
             parents = tree.parents
             self.comprehensions = {
                 parents[node] for node, kind in enumerate(kinds) if kind in plan.loop_clauses
             }
-        token = skip_to = 0
+        kind_names, cut, names, whole = plan.text, package_texts(tree), self.names, tree.text
         empty: dict[int, list[tuple[int, int]]] = {}  # tokens without width at a place
-        for node, kind in enumerate(kinds):
-            place.append(len(marks))
-            if node < skip_to:
-                self.inside_tokens.add(node)
-                continue
-            end = after[node]
-            if end > node + 1 and kind not in tokens:
-                if kind in readers or node in self.comprehensions:
-                    marks.append(node)
-                continue
-            if kind in plan.comments:
-                continue
-            skip_to = end
-            first = node
+        for token, node in enumerate(self._tokens()):
+            first, end = node, after[node]
             while after[first] > first + 1:
                 first += 1
             start, stop = starts[first], ends[end - 1]
-            text = text_of(start, stop)
-            if text != words[kind]:
+            name = kind_names[kinds[node]]
+            if whole is not None and whole[start:stop] == name:
+                continue  # a keyword or a bracket
+            text = cut(start, stop)
+            if text != name:
                 names[node] = token, text
-                marks.append(node)
             if start == stop:
                 empty.setdefault(start, []).append((token, node))
-            token += 1
-        place.append(len(marks))
         # Tokens are looked up by their place in the text: of empty ones there the last is found.
         for leaves in empty.values():
             last, _ = leaves[-1]
             names.update((leaf, (last, "")) for _, leaf in leaves if leaf in names)
+        readers, inside, together = plan.readers, self.inside_tokens, self.comprehensions
+        marked = bytearray([kind in readers for kind in kinds])
+        for node in inside:
+            marked[node] = 0
+        for node in tree.leaves:
+            marked[node] = 0
+        for node in (*names, *together):
+            marked[node] = node not in inside
+        self.marks = [node for node, is_marked in enumerate(marked) if is_marked]
+        self.place = [0, *accumulate(marked)]
+
+    def _tokens(self) -> list[int]:
+        """Leaves that are no comments, and literals that are one token with all inside."""
+        tree, comments = self.tree, self.plan.comments
+        kinds, after = tree.kinds, tree.after
+        literals = [
+            node
+            for node, kind in enumerate(kinds)
+            if kind in self.plan.tokens and after[node] > node + 1
+        ]
+        nodes = tree.leaves
+        if literals:
+            for node in literals:
+                self.inside_tokens.update(range(node + 1, after[node]))
+            inside = self.inside_tokens
+            nodes = sorted(node for node in (*nodes, *literals) if node not in inside)
+        if not comments.isdisjoint(kinds):
+            nodes = [node for node in nodes if kinds[node] not in comments]
+        return nodes
 
     def read_all(self) -> list[Edge]:
-        depth = deepest = 0
+        if len(self.tree.kinds) - len(self.tree.leaves) > MAX_DEPTH < self._depth():
+            raise Fails
+        self.read(0)
+        return self.edges
+
+    def _depth(self) -> int:
+        deepest = 0
         opened: list[int] = []
-        after = self.tree.after
-        for node, end in enumerate(after):
+        for node, end in enumerate(self.tree.after):
             while opened and opened[-1] <= node:
                 opened.pop()
             if end > node + 1:
                 opened.append(end)
-                depth = len(opened)
-                deepest = max(deepest, depth)
-        if deepest > MAX_DEPTH:
-            raise Fails
-        self.read(0)
-        return self.edges
+                deepest = max(deepest, len(opened))
+        return deepest
 
     # -- reading ------------------------------------------------------------------------------
 
