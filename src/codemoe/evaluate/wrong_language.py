@@ -79,7 +79,7 @@ def language_of(
     names = tuple(dict.fromkeys(get_language(name).name for name in named))
     asked = None if asked is None else get_language(asked).name
     code = code[:MAX_BYTES]
-    weights = _weights(names, asked is not None)
+    weights = _weights(names, asked is not None or len(names) > MAX_READ)
     rough = _rough_marks(code, weights)
     if asked is not None:
         others = max((rough[name] for name in names if name != asked), default=0.0)
@@ -206,8 +206,8 @@ def _unreadable(source: str, language: str) -> int:
 def _weights(names: tuple[str, ...], with_shared: bool) -> Mapping[str, Mapping[str, float]]:
     """language -> word -> what the word says for it.
 
-    A mark or a keyword that no other candidate has says 1; one of k candidates' says 1/k if the
-    question is whether code is in the language asked for, and else nothing.
+    A mark or a keyword that no other candidate has says 1. One of k candidates' says 1/k where few
+    words belong to one alone: among many candidates, and beside the language asked for.
     """
     words = {name: LANGUAGES[name].keywords | MARKS.get(name, frozenset()) for name in names}
     # Who contains a language does not take its words from it.

@@ -7,10 +7,10 @@ The package lives in its own virtual environment, on the grammars that it pins:
         tree-sitter-java==0.21.0 tree-sitter-javascript==0.21.4 tree-sitter-cpp==0.22.3 \\
         tree-sitter-c==0.21.4 tree-sitter-c-sharp==0.21.3 tree-sitter-go==0.21.2 \\
         tree-sitter-php==0.22.8 tree-sitter-ruby==0.21.0 tree-sitter-rust==0.21.2
-    python benchmarks/codebleu.py peer/bin/python DATA
+    python benchmarks/codebleu_package.py peer/bin/python DATA
 
-DATA holds `reference_outputs/` and `dev/<language>.jsonl`. Both sides score the same pairs in turn, in
-processes of their own; the package's time is that of its calls, ours of all that a call does.
+DATA holds `reference_outputs/` and `dev/<language>.jsonl`. Both sides score the same pairs in turn,
+in processes of their own; the package's time is that of its calls, ours of all that a call does.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from codemoe.evaluate.codebleu.corpus import Pair
 from codemoe.evaluate.measure import measure
 
 HERE = Path(__file__).resolve()
-RESULT = HERE.parent / "results" / "codebleu.md"
+RESULTS = HERE.parent / "results"
 FILES = {
     "java_base": "java_references",
     "java_finetuned": "java_references",
@@ -159,8 +159,8 @@ def speed(python: str, rows_path: Path, n: int, repeats: int) -> list[str]:
             found[way].append(wall)
             ratio[way].append(seconds / wall)
     lines = [
-        f"{n} pairs (the published outputs); wall time, medians of {repeats} turns, ratios within a "
-        "turn.",
+        f"{n} pairs (the published outputs); wall time, medians of {repeats} turns, ratios within "
+        "a turn.",
         "",
         "| | cores | pairs/s | times the package (range) |",
         "|---|---|---|---|",
@@ -183,9 +183,9 @@ def agreement(python: str, rows: list[Row], rows_path: Path) -> list[str]:
     for at, row in enumerate(rows):
         groups[row["source"], row["language"]].append(at)
     lines = [
-        f"Pairs that differ from the package by more than 1e-6, on the grammars that it pins. Data flow: "
-        f"of the pairs where the package agrees with itself over PYTHONHASHSEED {', '.join(SEEDS)}. Means "
-        "are of those runs.",
+        "Pairs that differ from the package by more than 1e-6, on the grammars that it pins. Data "
+        "flow: of the pairs where the package agrees with itself over PYTHONHASHSEED "
+        f"{', '.join(SEEDS)}. Means are of those runs.",
         "",
         "| source | language | n | n-gram | weighted | syntax | data flow (of) | mean, codemoe | "
         "mean, package | difference |",
@@ -273,7 +273,8 @@ def main() -> None:
     parser.add_argument("peer", help="Python of the package's virtual environment")
     parser.add_argument("data", type=Path, help="folder with reference_outputs/ and dev/")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--out", type=Path, default=RESULT)
+    parser.add_argument("--parts", nargs="+", default=["speed", "agreement"])
+    parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     rows = published(options.data)
     everything = rows + damaged(options.data)
@@ -281,19 +282,30 @@ def main() -> None:
         rows_path, all_path = Path(folder) / "rows.json", Path(folder) / "all.json"
         rows_path.write_text(json.dumps(rows), encoding="utf-8")
         all_path.write_text(json.dumps(everything), encoding="utf-8")
-        sections = {
-            "Speed": speed(options.peer, rows_path, len(rows), options.repeats),
-            "Agreement of compat with the package": agreement(options.peer, everything, all_path),
-            "Memory": memory(rows),
-            "Long answers": long_answers(rows),
-        }
+        if "agreement" in options.parts:
+            lines = agreement(options.peer, everything, all_path)
+            write(options, "agreement", {"Agreement of compat with the package": lines})
+        if "speed" in options.parts:
+            sections = {
+                "Speed": speed(options.peer, rows_path, len(rows), options.repeats),
+                "Memory": memory(rows),
+                "Long answers": long_answers(rows),
+            }
+            write(options, "speed", sections)
+
+
+def write(options: argparse.Namespace, part: str, sections: dict[str, list[str]]) -> None:
+    """benchmarks/results/codebleu_PART.md."""
     from paired import provenance, publish
 
+    arguments = ["peer/bin/python", "DATA", "--parts", part]
+    if part == "speed":
+        arguments += ["--repeats", str(options.repeats)]
     lines = ["# CodeBLEU against the codebleu package", ""]
-    lines += provenance("codebleu.py", ["peer/bin/python", "DATA"], "cpu", "codebleu 0.7.0")
+    lines += provenance("codebleu_package.py", arguments, "cpu", "codebleu 0.7.0")
     for title, section in sections.items():
         lines += ["", f"## {title}", "", *section]
-    publish(lines, options.out)
+    publish(lines, options.out / f"codebleu_{part}.md")
 
 
 if __name__ == "__main__":
