@@ -19,9 +19,10 @@ from codemoe.evaluate.codebleu.compat import (
     compat_score,
     count_pair,
     read_compat,
+    read_compat_reference,
 )
 from codemoe.evaluate.codebleu.counts import PairCounts
-from codemoe.evaluate.codebleu.program import Program, read_program
+from codemoe.evaluate.codebleu.program import Program, read_program, read_reference
 from codemoe.evaluate.codebleu.record import EQUAL_WEIGHTS, CodeBleu, Weights, checked_weights
 from codemoe.evaluate.codebleu.score import count_programs, no_reference, score_counts
 from codemoe.evaluate.parallel import in_processes, worker_count
@@ -220,19 +221,17 @@ def _judged(chunk: _Chunk) -> list[Judged]:
     compat: list[tuple[CompatProgram, CompatProgram] | None] = []
     seen: list[Any] = []
     for pair in pairs:
-        wanted, found = (
-            read_program(code, pair.language) for code in (pair.reference, pair.prediction)
+        name = pair.language
+        corrected.append(
+            (read_reference(pair.reference, name), read_program(pair.prediction, name))
         )
-        corrected.append((wanted, found))
-        if "compat" in chunk.modes and pair.language in PACKAGE_LANGUAGES:
+        if "compat" in chunk.modes and name in PACKAGE_LANGUAGES:
             compat.append(
-                (
-                    read_compat(pair.reference, pair.language),
-                    read_compat(pair.prediction, pair.language),
-                )
+                (read_compat_reference(pair.reference, name), read_compat(pair.prediction, name))
             )
         else:
             compat.append(None)
+        found = corrected[-1][1]
         seen.append(chunk.look(pair.prediction, found) if chunk.look else None)
     results = []
     for at, pair in enumerate(pairs):

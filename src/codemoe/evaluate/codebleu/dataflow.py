@@ -15,7 +15,6 @@ numbered by their first appearance in the edges, as in arXiv:2009.10297 section 
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -35,19 +34,28 @@ Edge = tuple[int, str, tuple[int, ...]]
 def data_flow(tree: SyntaxTree) -> Counter[Edge] | None:
     """Count the edges of a program (without its comments); None: the language has no table."""
     plan = plan_for(tree.grammar)
-    return None if plan is None else Counter(_numbered(_Walker(tree, plan).edges_of_all()))
+    return None if plan is None else _Walker(tree, plan).walk()
 
 
-def _numbered(edges: Sequence[Edge]) -> Iterator[Edge]:
-    numbers: dict[int, int] = {}
-    number = numbers.setdefault
-    for target, relation, sources in edges:
-        one = number(target, len(numbers))
-        if len(sources) == 1:
-            yield one, relation, (number(sources[0], len(numbers)),)
-        else:
-            found = [number(source, len(numbers)) for source in sources]
-            yield one, relation, tuple(sorted(found))
+class _Edges:
+    """Counts edges as they appear, and numbers their variables by first appearance."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[int, int] = {}  # variable -> number
+        self.uses: dict[int, int] = {}  # number -> how often the variable is used
+        self.others: Counter[Edge] = Counter()
+
+    def add(self, target: int, relation: str, sources: set[int]) -> None:
+        numbers = self.numbers
+        number = numbers.setdefault(target, len(numbers))
+        found = [numbers.setdefault(source, len(numbers)) for source in sorted(sources)]
+        self.others[number, relation, tuple(sorted(found))] += 1
+
+    def counted(self) -> Counter[Edge]:
+        edges = self.others
+        for number, count in self.uses.items():
+            edges[number, COMES_FROM, (number,)] += count
+        return edges
 
 
 @dataclass(slots=True)
@@ -137,17 +145,17 @@ class _Walker:
         self.marks = [node for node, known in enumerate(is_known) if known]
         self.place = [0, *accumulate(is_known)]  # how many marks stand before a node
         self.scopes = _Scopes()
-        self.edges: list[Edge] = []
+        self.edges = _Edges()
         self.variable_at: dict[int, int] = {}  # name leaf -> its variable
 
-    def edges_of_all(self) -> list[Edge]:
+    def walk(self) -> Counter[Edge]:
         tree, plan, marks, place = self.tree, self.plan, self.marks, self.place
         kinds, after, starts, ends, cut = tree.kinds, tree.after, tree.starts, tree.ends, tree.slice
         names, only_scopes = plan.names, plan.only_scopes
         parents, fields, not_variables = tree.parents, tree.fields, plan.not_variables
         name_parents = plan.name_parents
-        scopes, edges, variable_at = self.scopes, self.edges, self.variable_at
-        meanings = scopes.meanings
+        scopes, variable_at, meanings = self.scopes, self.variable_at, self.scopes.meanings
+        numbers, uses = self.edges.numbers, self.edges.uses
         stack: list[_Step] = [(0, len(marks))]
         while stack:
             step = stack.pop()
@@ -171,7 +179,8 @@ class _Walker:
                         if name_parents and parent not in name_parents:
                             continue
                         variable = variable_at[node] = known[-1][1]
-                        edges.append((variable, COMES_FROM, (variable,)))
+                        number = numbers.setdefault(variable, len(numbers))
+                        uses[number] = uses.get(number, 0) + 1
                         continue
                     behind = place[behind]
                     if behind < end:
@@ -189,7 +198,7 @@ class _Walker:
                 scopes.open(False)
             else:
                 scopes.close()
-        return edges
+        return self.edges.counted()
 
     def inside(self, node: int) -> tuple[int, int]:
         """The marks of a node, itself included."""
@@ -382,7 +391,7 @@ class _Walker:
             variable_at[leaf] = variable
             flowing = sources | {variable} if step.augments else sources
             if flowing:
-                self.edges.append((variable, relation, tuple(sorted(flowing))))
+                self.edges.add(variable, relation, flowing)
 
     def variable_for(self, name: str, step: _Bind) -> int:
         """The variable that a definition of this name sets, made now if it is new."""

@@ -13,6 +13,9 @@ from collections import Counter
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from codemoe.evaluate.codebleu.counting import clipped_matches
 from codemoe.evaluate.codebleu.counts import PairCounts
 
@@ -21,14 +24,23 @@ EPSILON = 0.1
 KEYWORD_WEIGHT = 1.0
 OTHER_WEIGHT = 0.2
 
+_FACTOR = np.uint64(0x9E3779B97F4A7C15)
+_ORDER_BITS = np.uint64(3)
+
 
 @dataclass(frozen=True, slots=True)
 class Ngrams:
-    """Counts of a program's tokens, and of their sequences of two, three and four."""
+    """Counts of a program's tokens, and of their sequences of two, three and four.
+
+    A sequence is a number: a hash of 62 bits, and its order less two in the lowest two bits. Only
+    whether two are equal counts, so it does not matter that Python hashes strings otherwise in
+    every process.
+    """
 
     length: int  # tokens
     tokens: Counter[str]
-    longer: tuple[Counter[tuple[str, ...]], ...]
+    longer: NDArray[np.uint64]  # the different sequences, sorted
+    counts: NDArray[np.int64]  # how often each occurs
 
     @property
     def totals(self) -> tuple[int, ...]:
@@ -45,18 +57,36 @@ class NgramMatches:
 
 
 def count_ngrams(tokens: Sequence[str]) -> Ngrams:
-    starts = [tokens[start:] for start in range(MAX_ORDER)]
-    longer = tuple(Counter(zip(*starts[:order], strict=False)) for order in range(2, MAX_ORDER + 1))
-    return Ngrams(len(tokens), Counter(tokens), longer)
+    hashes = np.fromiter(map(hash, tokens), np.int64, len(tokens)).view(np.uint64)
+    sequences = hashes
+    parts = []
+    for order in range(2, MAX_ORDER + 1):
+        sequences = sequences[:-1] * _FACTOR + hashes[order - 1 :]
+        parts.append(sequences & ~_ORDER_BITS | np.uint64(order - 2))
+    every = np.concatenate(parts)
+    every.sort()
+    is_first = np.ones(len(every), dtype=bool)
+    np.not_equal(every[1:], every[:-1], out=is_first[1:])
+    starts = np.flatnonzero(is_first)
+    counts = np.diff(starts, append=len(every))
+    return Ngrams(len(tokens), Counter(tokens), every[starts], counts)
 
 
 def match_ngrams(reference: Ngrams, prediction: Ngrams, keywords: Set[str]) -> NgramMatches:
-    by_order = [clipped_matches(reference.tokens, prediction.tokens)]
-    if by_order[0]:
-        by_order += map(clipped_matches, reference.longer, prediction.longer)
     wanted, found = reference.tokens, prediction.tokens
+    first = clipped_matches(wanted, found)
+    if not first:
+        return NgramMatches((0,) * MAX_ORDER, 0)
     shared = sum(min(wanted[word], found[word]) for word in keywords & wanted.keys())
-    return NgramMatches((*by_order, *[0] * (MAX_ORDER - len(by_order))), shared)
+    longer = [0] * (MAX_ORDER - 1)
+    if len(reference.longer) and len(prediction.longer):
+        at = np.searchsorted(prediction.longer, reference.longer)
+        at[at == len(prediction.longer)] = 0
+        both = prediction.longer[at] == reference.longer
+        matches = np.minimum(reference.counts, prediction.counts[at])[both]
+        orders = (reference.longer[both] & _ORDER_BITS).astype(np.int64)
+        longer = np.bincount(orders, matches, MAX_ORDER - 1).astype(int).tolist()
+    return NgramMatches((first, *longer), shared)
 
 
 def weights_of(ngrams: Ngrams, matches: NgramMatches, keywords: Set[str]) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import lru_cache
 
 from codemoe.evaluate.codebleu.dataflow import Edge, data_flow
 from codemoe.evaluate.codebleu.ngram import Ngrams, count_ngrams
@@ -27,6 +28,13 @@ class Program:
     def is_empty(self) -> bool:
         """No code at all: nothing, white space, or only comments."""
         return not self.tokens
+
+
+@lru_cache(maxsize=1024)
+def read_reference(code: str, language: str) -> Program:
+    """Like `read_program`, remembered: models are compared, and problems answered many times, on
+    the same references."""
+    return read_program(code, language)
 
 
 def read_program(code: str, language: str) -> Program:

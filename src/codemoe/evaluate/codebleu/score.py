@@ -15,7 +15,7 @@ from codemoe.evaluate.codebleu.ngram import (
     weighted_ngram_match,
     weights_of,
 )
-from codemoe.evaluate.codebleu.program import Program, read_program
+from codemoe.evaluate.codebleu.program import Program, read_program, read_reference
 from codemoe.evaluate.codebleu.record import EQUAL_WEIGHTS, CodeBleu, Weights, checked_weights
 from codemoe.languages import LANGUAGES, get_language
 
@@ -28,7 +28,7 @@ def score_pair(
     Raises UserError for an unknown language or a reference without code.
     """
     name = get_language(language).name
-    wanted = read_reference(reference, name)
+    wanted = checked_reference(reference, name)
     return score_programs(wanted, read_program(prediction, name), checked_weights(weights))
 
 
@@ -39,9 +39,9 @@ def score_programs(
     return score_counts(count_programs(reference, prediction), weights)
 
 
-def read_reference(code: str, language: str) -> Program:
+def checked_reference(code: str, language: str) -> Program:
     """A reference; raises UserError where it holds no code."""
-    program = read_program(code, language)
+    program = read_reference(code, language)
     if program.is_empty:
         raise no_reference(code, language)
     return program

@@ -4,7 +4,11 @@ For comparing with published numbers, never for judging models: docs/codebleu.md
 arithmetic gives away. Written from the package's behaviour, on today's grammars.
 """
 
-from codemoe.evaluate.codebleu.compat.program import CompatProgram, read_compat
+from codemoe.evaluate.codebleu.compat.program import (
+    CompatProgram,
+    read_compat,
+    read_compat_reference,
+)
 from codemoe.evaluate.codebleu.compat.score import (
     PACKAGE_LANGUAGES,
     compat_score,
@@ -17,4 +21,5 @@ __all__ = [
     "compat_score",
     "count_pair",
     "read_compat",
+    "read_compat_reference",
 ]

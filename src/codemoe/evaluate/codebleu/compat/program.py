@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import lru_cache
 
 from codemoe.evaluate.codebleu.compat.comments import remove_comments
 from codemoe.evaluate.codebleu.compat.dataflow import Normal, package_flow
@@ -18,6 +19,12 @@ class CompatProgram:
     ngrams: Ngrams  # of the text split at white space: `a=b` is one token
     subtrees: Counter[int]
     flow: Counter[Normal]
+
+
+@lru_cache(maxsize=1024)
+def read_compat_reference(code: str, language: str) -> CompatProgram:
+    """Like `read_compat`, remembered."""
+    return read_compat(code, language)
 
 
 def read_compat(code: str, language: str) -> CompatProgram:
