@@ -96,12 +96,13 @@ def test_any_number_of_processes_and_any_hash_seed_give_the_same_bits(mode: str)
     assert found["floor"] is not None
 
 
-def test_a_language_alone_in_its_chunk_is_compared_with_a_row_elsewhere() -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_language_alone_in_its_chunk_is_compared_with_a_row_elsewhere(workers: int) -> None:
     # 40 Python rows in two chunks, one Java row in each.
     languages = ["java"] + ["python"] * 39 + ["java"]
     codes = [PROGRAMS[name] for name in languages]
-    alone = score_corpus(codes[:40], codes[:40], languages[:40], workers=1)
-    both = score_corpus(codes, codes, languages, workers=1)
+    alone = score_corpus(codes[:40], codes[:40], languages[:40], workers=workers)
+    both = score_corpus(codes, codes, languages, workers=workers)
     assert alone.floor == both.floor == 1.0
     other = [*codes[:40], "class A { }"]
-    assert score_corpus(other, other, languages, workers=1).floor < 1.0  # type: ignore[operator]
+    assert score_corpus(other, other, languages, workers=workers).floor < 1.0  # type: ignore[operator]

@@ -54,6 +54,7 @@ class Judged:
     language: str
     is_empty: bool  # no code in the prediction
     seen: Any = None  # what the caller's `look` made of the prediction
+    is_late_floor: bool = False  # no row of its own: see `judge`
 
 
 Look = Callable[[str, Program], Any]  # (prediction, as a program) -> anything that pickles
@@ -182,13 +183,10 @@ def judge(
 
     for chunk in mapped(_judge_chunk, chunks()):
         for one in chunk:
-            if one.corrected is None and one.compat is None and one.seen is _FLOOR_ONLY:
+            if one.is_late_floor:
                 on_floor(one)
             else:
                 yield one
-
-
-_FLOOR_ONLY = "floor only"
 
 
 def _batches(pairs: Iterable[Pair]) -> Iterator[list[Pair]]:
@@ -261,7 +259,7 @@ def _judged(chunk: _Chunk) -> list[Judged]:
                     compat_floor = compat_score(strange, chunk.weights).codebleu
         if chunk.floor_only:
             results.append(
-                Judged(None, None, floor, compat_floor, pair.language, False, _FLOOR_ONLY)
+                Judged(None, None, floor, compat_floor, pair.language, False, None, True)
             )
         else:
             results.append(
