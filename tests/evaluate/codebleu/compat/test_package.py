@@ -133,6 +133,20 @@ def test_trees_deeper_than_the_packages_recursion_have_no_flow() -> None:
     assert read_compat(shallow, "python").flow
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "void f() { " + "a = b = " * 400 + "1; }",
+        "void f() { " + "while (a < b) { if (a) { a = b; " * 150 + "}} " * 150 + "}",
+        "void f() { " + "for (int i = 0; i < n; i++) { " * 300 + "}" * 300 + "}",
+    ],
+    ids=["assignments", "loops", "for"],
+)
+def test_deep_trees_that_the_package_reads_are_read(code: str) -> None:
+    assert read_compat(code, "java").flow
+    assert score_pair(code, code, "java").codebleu == pytest.approx(1.0)
+
+
 @pytest.mark.parametrize("depth", [3, 40])
 def test_nested_loops_are_not_read_two_to_the_depth_times(depth: int) -> None:
     head = "".join(f"while (a{i} < n) {{ a{i} = a{i} + 1; " for i in range(depth))

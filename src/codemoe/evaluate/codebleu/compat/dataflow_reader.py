@@ -1,5 +1,6 @@
 """Reads a program as the package does: statement by statement, with the names' last places."""
 
+import sys
 from collections.abc import Callable
 from itertools import accumulate
 
@@ -10,6 +11,7 @@ from codemoe.evaluate.codebleu.tree import SyntaxTree
 COMES_FROM, COMPUTED_FROM = "comesFrom", "computedFrom"
 # Python gives up at 1,000 frames, of which the package and its caller use a few.
 MAX_DEPTH = 970
+MAX_FRAMES = 10 * MAX_DEPTH
 _REMEMBERED = 8  # results kept for each loop
 
 States = dict[str, tuple[int, ...]]
@@ -96,7 +98,13 @@ class Reader:
     def read_all(self) -> list[Edge]:
         if len(self.tree.kinds) - len(self.tree.leaves) > MAX_DEPTH < self._depth():
             raise Fails
-        self.read(0)
+        # A level of the tree takes several of our frames, where the package needs one.
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(max(limit, MAX_FRAMES))
+        try:
+            self.read(0)
+        finally:
+            sys.setrecursionlimit(limit)
         return self.edges
 
     def _depth(self) -> int:

@@ -16,6 +16,9 @@ def package_texts(tree: SyntaxTree) -> Callable[[int, int], str]:
         return lambda start, end: text[start:end].replace("\n", "")
     source = tree.source
     lines = source.decode("utf-8", "replace").split("\n")
+    if len(lines) == 1:
+        (only,) = lines
+        return lambda start, end: only[start:end]
     begins = [0]
     for line in source.split(b"\n"):
         begins.append(begins[-1] + len(line) + 1)
