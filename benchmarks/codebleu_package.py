@@ -159,8 +159,8 @@ def speed(python: str, rows_path: Path, n: int, repeats: int) -> list[str]:
             found[way].append(wall)
             ratio[way].append(seconds / wall)
     lines = [
-        f"{n} pairs (of the published outputs); wall time, medians of {repeats} turns, ratios within "
-        "a turn.",
+        f"{n} pairs (of the published outputs); wall time, medians of {repeats} turns, ratios "
+        "within a turn.",
         "",
         "| | cores | pairs/s | times the package (range) |",
         "|---|---|---|---|",
