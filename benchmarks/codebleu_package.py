@@ -148,30 +148,30 @@ def speed(python: str, rows_path: Path, n: int, repeats: int) -> list[str]:
         for what in ("corrected", "compat", "both modes and audit")
         for cores in (1, 2)
     ]
-    peer: list[float] = []
-    found: dict[tuple[str, int], list[float]] = {way: [] for way in ways}
-    ratio: dict[tuple[str, int], list[float]] = {way: [] for way in ways}
+    peer: list[dict[str, float]] = []
+    found: dict[tuple[str, int], list[dict[str, float]]] = {way: [] for way in ways}
     for turn in range(repeats):
-        seconds = run_peer(python, rows_path, "0")["seconds"]["wall"]
-        peer.append(seconds)
+        peer.append(run_peer(python, rows_path, "0")["seconds"])
         for way in ways[turn % len(ways) :] + ways[: turn % len(ways)]:
-            wall = run_own(way[0], rows_path, way[1])["wall"]
-            found[way].append(wall)
-            ratio[way].append(seconds / wall)
+            found[way].append(run_own(way[0], rows_path, way[1]))
+    load = os.getloadavg()[0]
     lines = [
-        f"{n} pairs (of the published outputs); wall time, medians of {repeats} turns, ratios "
-        "within a turn.",
+        f"{n} pairs (of the published outputs); medians of {repeats} turns, ratios within a turn. "
+        f"Load average at the end: {load:.1f}. On a busy machine wall times say little; processor "
+        "time on one core is what to compare then.",
         "",
-        "| | cores | pairs/s | times the package (range) |",
-        "|---|---|---|---|",
-        f"| codebleu 0.7.0, pair by pair | 1 | {n / median(peer):.0f} | 1 |",
+        "| | cores | pairs/s of processor time | times the package, processor time (range) | "
+        "times the package, wall time (range) |",
+        "|---|---|---|---|---|",
+        f"| codebleu 0.7.0, pair by pair | 1 | {n / median(one['cpu'] for one in peer):.0f} | 1 | 1 |",
     ]
     for way in ways:
-        spread = f"{min(ratio[way]):.1f} to {max(ratio[way]):.1f}"
-        lines.append(
-            f"| codemoe, {way[0]} | {way[1]} | {n / median(found[way]):.0f} | "
-            f"**{median(ratio[way]):.1f}** ({spread}) |"
-        )
+        cells = []
+        for clock in ("cpu", "wall"):
+            ratio = [a[clock] / b[clock] for a, b in zip(peer, found[way], strict=True)]
+            cells.append(f"{median(ratio):.1f} ({min(ratio):.1f} to {max(ratio):.1f})")
+        rate = n / median(one["cpu"] for one in found[way])
+        lines.append(f"| codemoe, {way[0]} | {way[1]} | {rate:.0f} | {' | '.join(cells)} |")
     return lines
 
 
