@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from codemoe.evaluate.codebleu.dataflow_plan import FIRST_CHILD, Plan, Rule, plan_for
+from codemoe.evaluate.codebleu.dataflow_scopes import Scopes
 from codemoe.evaluate.codebleu.grammar import ERROR, NAMED
 from codemoe.evaluate.codebleu.tree import SyntaxTree
 
@@ -84,54 +85,6 @@ _OPEN, _CLOSE = _Open(), _Close()
 _Step = tuple[int, int] | _Bind | _Open | _Close
 
 
-class _Scopes:
-    """Which variable a name means: a stack of scopes, the innermost meaning found at once."""
-
-    def __init__(self) -> None:
-        self.meanings: dict[
-            str, list[tuple[int, int]]
-        ] = {}  # name -> (depth, variable), inner last
-        self.names: list[list[str]] = [[]]  # by depth: what its scope has defined
-        self.functions = [0]  # depths of the scopes that are functions
-        self.count = 0
-
-    def open(self, is_function: bool) -> None:
-        if is_function:
-            self.functions.append(len(self.names))
-        self.names.append([])
-
-    def close(self) -> None:
-        for name in self.names.pop():
-            self.meanings[name].pop()
-        if self.functions[-1] == len(self.names):
-            self.functions.pop()
-
-    def find(self, name: str) -> int | None:
-        known = self.meanings.get(name)
-        return known[-1][1] if known else None
-
-    def find_in(self, depth: int, name: str) -> int | None:
-        for at, variable in reversed(self.meanings.get(name, ())):
-            if at <= depth:
-                return variable if at == depth else None
-        return None
-
-    def define(self, depth: int, name: str) -> int:
-        """A new variable of this name in the scope of that depth."""
-        variable = self.count
-        self.count += 1
-        known = self.meanings.setdefault(name, [])
-        at = len(known)
-        while at and known[at - 1][0] > depth:
-            at -= 1
-        if at and known[at - 1][0] == depth:
-            known[at - 1] = (depth, variable)
-        else:
-            known.insert(at, (depth, variable))
-            self.names[depth].append(name)
-        return variable
-
-
 class _Walker:
     """Walks one program with a stack of its own: answers nest deeper than Python recurses.
 
@@ -144,7 +97,7 @@ class _Walker:
         is_known = [kind in plan.known for kind in tree.kinds]
         self.marks = [node for node, known in enumerate(is_known) if known]
         self.place = [0, *accumulate(is_known)]  # how many marks stand before a node
-        self.scopes = _Scopes()
+        self.scopes = Scopes()
         self.edges = _Edges()
         self.variable_at: dict[int, int] = {}  # name leaf -> its variable
 
