@@ -4,6 +4,7 @@ import errno
 import gzip
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -27,6 +28,7 @@ COMMANDS = (
     "add-expert",
     "export",
     "score",
+    "audit",
     "execute",
     "doctor",
 )
@@ -364,12 +366,54 @@ def test_score(call: Callable[..., Finished], tmp_path: Path) -> None:
         "dataflow_match",
         "floor",
         "interval",
+        "pooled",
         "empty",
+        "unparsable",
+        "wrong_language",
+        "looping",
+        "raw_tokens",
+        "template",
+        "mode",
+        "corrected",
+        "compat",
+        "answered_in",
+        "by_language",
     ]
     shown = call("score", file)
     assert shown.code == 0
-    assert f"CodeBLEU {found['codebleu']:.4f}" in shown.out
-    assert "n = 2" in shown.out
+    assert re.search(rf"CodeBLEU .* {found['codebleu']:.4f} ", shown.out)
+    assert "2 answers" in shown.out
+
+
+def test_score_in_the_packages_way(call: Callable[..., Finished], tmp_path: Path) -> None:
+    file = write(tmp_path / "rows.jsonl", {**PAIR, "prediction": ""}, {**PAIR, "prediction": ""})
+    corrected = one_object(call("score", file, "--json"))
+    compat = one_object(call("score", file, "--compat", "--json"))
+    assert (corrected["codebleu"], corrected["mode"]) == (0.0, "corrected")
+    assert (compat["codebleu"], compat["mode"]) == (0.25, "compat")
+    assert compat["compat"]["without_free_points"] == 0.0
+    assert corrected["corrected"] == compat["corrected"]
+    call("score", file, "--weights", "1,2").user_error("four numbers")
+    call("score", file, "--weights", "a").user_error("--weights is 'a'")
+    call("score", file, "--workers", "0").user_error("0 workers")
+    typescript = write(tmp_path / "ts.jsonl", {**PAIR, "language": "ts"})
+    call("score", typescript, "--compat").user_error("ts.jsonl:1", "no TypeScript")
+    assert one_object(call("score", typescript, "--json"))["compat"] is None
+
+
+def test_audit(call: Callable[..., Finished], tmp_path: Path) -> None:
+    rows = [{"lang": "python", "output": "", "target": "def f(a):\n    return a\n"}] * 3
+    file = write(tmp_path / "theirs.jsonl", *rows)
+    (found,) = one_object(call("audit", file, "--json"))["files"]
+    assert (found["n"], found["empty"]) == (3, 3)
+    assert any("empty" in words for words in found["findings"])
+    shown = call("audit", file, "--claimed", "0.25")
+    assert shown.code == 0
+    assert "Reproducible" in shown.out
+    assert "(`dataflow or 1`)" in shown.out
+    call("audit", file, "--reference", "gold").user_error("theirs.jsonl", "no column 'gold'")
+    call("audit", tmp_path / "none.csv").user_error("cannot read")
+    call("audit", write(tmp_path / "x.md", {})).user_error("no known kind of file", ".jsonl")
 
 
 def test_bad_score(call: Callable[..., Finished], tmp_path: Path) -> None:

@@ -15,6 +15,10 @@ class UserError(Exception):
         self.fix = fix
         super().__init__(what + (f"\n  -> {fix}" if fix else ""))
 
+    def __reduce__(self) -> tuple[type["UserError"], tuple[str, str]]:
+        """So that it comes back whole from another process."""
+        return type(self), (self.what, self.fix)
+
 
 class WorkError(UserError):
     """The input was fine but the work itself failed (exit code 1): disk full, gate missed."""

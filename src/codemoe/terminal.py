@@ -78,6 +78,92 @@ def show_result(recipe: Recipe) -> None:
     )
 
 
+_COMPONENTS = {
+    "codebleu": "CodeBLEU",
+    "ngram_match": "  n-gram match",
+    "weighted_ngram_match": "  weighted n-gram match",
+    "syntax_match": "  syntax match",
+    "dataflow_match": "  data-flow match",
+    "floor": "wrong-answer floor",
+    "pooled": "pooled over the corpus",
+}
+_ODD = {
+    "empty": "empty",
+    "unparsable": "unparsable",
+    "wrong_language": "in another language",
+    "looping": "looping",
+    "raw_tokens": "raw tokens",
+    "template": "template leftovers",
+}
+
+
+def show_score(result: dict[str, Any]) -> None:
+    """Both modes side by side, and what is odd about the answers."""
+    console = _console()
+    _show_modes(console, result)
+    odd = ", ".join(f"{label} {result[name]}" for name, label in _ODD.items())
+    console.print(f"of {result['n']} answers: {odd}", soft_wrap=True)
+    parts = result["by_language"]
+    if len(parts) > 1:
+        _show_languages(console, parts)
+
+
+def _show_modes(console: Console, result: dict[str, Any]) -> None:
+    corrected, compat = result["corrected"], result["compat"]
+    table = Table(title=f"{result['n']} answers: mean of the pairs' scores")
+    table.add_column("")
+    table.add_column("corrected", justify="right")
+    table.add_column("codebleu 0.7.0", justify="right")
+    for name, label in _COMPONENTS.items():
+        shown = "none" if compat is None or compat[name] is None else f"{compat[name]:.4f}"
+        value = corrected[name]
+        table.add_row(label, "none" if value is None else f"{value:.4f}", shown)
+    spans = [
+        "none" if one is None else "{:.4f} to {:.4f}".format(*one["interval"])
+        for one in (corrected, compat)
+    ]
+    table.add_row("95 % interval", *spans)
+    if compat is not None:
+        table.add_row("without its free points", "", f"{compat['without_free_points']:.4f}")
+    console.print(table)
+    if compat is not None and compat["n"] < result["n"]:
+        console.print(f"the package knows the languages of {compat['n']} of {result['n']} rows")
+
+
+def _show_languages(console: Console, parts: dict[str, Any]) -> None:
+    table = Table(title="by language asked for")
+    names = ("asked", "n", "corrected", "codebleu 0.7.0", "mended", "floor")
+    for name in (*names, "empty", "unparsable", "other language", "looping", "answered in"):
+        table.add_column(name, justify="left" if name in ("asked", "answered in") else "right")
+    for language, one in parts.items():
+        compat = one["compat"]
+        floor = one["corrected"]["floor"]
+        table.add_row(
+            _label(language),
+            str(one["n"]),
+            f"{one['corrected']['codebleu']:.4f}",
+            f"{compat['codebleu']:.4f}" if compat else "none",
+            f"{compat['without_free_points']:.4f}" if compat else "none",
+            "none" if floor is None else f"{floor:.4f}",
+            *(str(one[name]) for name in ("empty", "unparsable", "wrong_language", "looping")),
+            ", ".join(f"{_label(name)} {count}" for name, count in one["answered_in"].items()),
+        )
+    console.print(table)
+
+
+def show_audit(result: dict[str, Any]) -> None:
+    """One audited file: findings first, figures below."""
+    console = _console()
+    console.print(f"== {result['file']}", soft_wrap=True)
+    for finding in result["findings"]:
+        console.print(f"  - {finding}", soft_wrap=True)
+    if "corrected" in result:
+        console.print(f"  ({result['layout']})", soft_wrap=True)
+        _show_modes(console, result)
+        if len(result["by_language"]) > 1:
+            _show_languages(console, result["by_language"])
+
+
 def show_trace(result: dict[str, Any]) -> None:
     """Which expert answered and how sure the router was."""
     console = _console(stderr=True)

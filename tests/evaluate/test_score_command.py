@@ -20,13 +20,19 @@ def write(path: Path, *lines: object) -> Path:
 def test_keys_and_figures(tmp_path: Path) -> None:
     rows = [
         {"id": 1, "language": label, "reference": code, "prediction": code.replace("low", "xs")}
-        for label, code in zip(["Python", "java", "JS", "C++"], PROGRAMS.values(), strict=True)
+        for label, code in (
+            ("Python", PROGRAMS["python"]),
+            ("java", PROGRAMS["java"]),
+            ("JS", PROGRAMS["javascript"]),
+            ("C++", PROGRAMS["cpp"]),
+        )
     ]
     rows.append({**rows[0], "prediction": ""})
     found = score_file(write(tmp_path / "rows.jsonl", *rows))
     assert " ".join(found) == (
         "n codebleu ngram_match weighted_ngram_match syntax_match dataflow_match floor interval "
-        "empty"
+        "pooled empty unparsable wrong_language looping raw_tokens template mode corrected compat "
+        "answered_in by_language"
     )
     assert (found["n"], found["empty"]) == (5, 1)
     direct = score_corpus(

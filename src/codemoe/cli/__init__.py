@@ -14,6 +14,8 @@ from codemoe.cli import generate, mixture  # isort: split
 
 from codemoe.cli import score  # isort: split
 
+from codemoe.cli import audit  # isort: split
+
 from codemoe.cli import execute  # isort: split
 
 from codemoe.cli import doctor  # isort: split
@@ -25,6 +27,7 @@ from codemoe.errors import UserError
 
 __all__ = [
     "app",
+    "audit",
     "compare",
     "doctor",
     "execute",

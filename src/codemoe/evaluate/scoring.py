@@ -20,9 +20,9 @@ NO_TESTS = "this data carries no tests"
 
 
 @lru_cache(maxsize=20_000)
-def _language_of(code: str) -> str | None:
+def _language_of(code: str, asked: str) -> str | None:
     """Models that agree give the same text again and again."""
-    return language_of(code)
+    return language_of(code, asked=asked)
 
 
 def same_code(a: str, b: str) -> bool:
@@ -94,7 +94,9 @@ def result_rows(
                 "prediction": prediction,
                 "codebleu": one.codebleu,
                 "exact": same_code(prediction, row.code),
-                "detected_language": _language_of(prediction) if prediction.strip() else None,
+                "detected_language": _language_of(prediction, row.language)
+                if prediction.strip()
+                else None,
                 "status": verdict[0],
                 "detail": verdict[1],
                 "expert": sample["expert"],

@@ -1,18 +1,25 @@
 """Which language a piece of code is in, to count answers in another language than the one asked.
 
-Every candidate grammar parses the code; what it could not read counts against the language, words
-that only this language uses count for it. Code that fits two languages alike (`x = 1`), prose and
-number strings are nobody's: None. Deterministic; a few milliseconds per answer.
+Words that few languages use speak for those; the grammars of the likeliest then read the code,
+and what one could not read counts against its language. Code that fits two languages alike
+(`x = 1`), prose and number strings are nobody's: None. Deterministic; a few milliseconds per
+answer.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
-from codemoe.evaluate.codebleu.tree import Node, read_tree, split_text
-from codemoe.languages import LANGUAGES, get_language, get_parser
+from codemoe.evaluate.codebleu.grammar import STRING
+from codemoe.evaluate.codebleu.program import Program
+from codemoe.evaluate.codebleu.source import source_text
+from codemoe.evaluate.codebleu.tokens import split_text
+from codemoe.evaluate.codebleu.tree import SyntaxTree, parse, unreadable_bytes, without_comments
+from codemoe.languages import LANGUAGES, get_language
 
-CANDIDATES = ("python", "java", "javascript", "cpp")
+CANDIDATES = tuple(LANGUAGES)
 
-# Names and operators that say which language this is, beside the keywords that only one has.
+# Names and operators that say which language this is, beside its keywords.
 _MARKS = {
     "python": "self __init__ __name__ elif None True False len",
     "java": "String System Integer ArrayList HashMap HashSet List StringBuilder Arrays "
@@ -20,40 +27,109 @@ _MARKS = {
     "javascript": "=== !== => console undefined prototype document module exports require",
     "cpp": "std :: #include #define vector cout cin endl size_t push_back "
     "unordered_map unordered_set uint32_t uint64_t int64_t",
+    "c": "#include #define printf scanf malloc calloc free strlen size_t NULL FILE uint32_t "
+    "uint64_t int64_t uint8_t ->",
+    "csharp": "Console WriteLine Dictionary List IList IEnumerable Length Count Math Add "
+    "ContainsKey =>",
+    "go": ":= func fmt len append make err nil string",
+    "php": "$ <?php echo array count strlen -> => .= <? ?>",
+    "typescript": "=== !== => console undefined number string boolean any void length",
+    "rust": "fn mut impl :: -> => Vec Some None Ok Err usize i32 u32 i64 u64 u8 unwrap println "
+    "assert_eq vec str String",
+    "ruby": "end puts nil elsif each @ attr_reader attr_accessor length do",
 }
 MARKS = {language: frozenset(words.split()) for language, words in _MARKS.items()}
+# A language that others contain: what it reads as well as they do is theirs only by their words.
+CONTAINED = {"javascript": "typescript", "c": "cpp"}
 
 MARK_WEIGHT = 3.0  # a share of 10 % marks outweighs 30 % of unreadable text
+MAX_SHARED = 4  # a word of more languages than this says nothing
 UNCLEAN = 0.15  # cost of not reading all of the code
 CUT_OFF = 0.05  # ... of reading all but a broken last statement
 MARGIN = 0.03  # a smaller lead over the next language is no decision
+BENEFIT = 0.08  # ... nor is one over the language that was asked for
+SURE = 1.25  # this many times another's words are enough without reading the code
+ENOUGH = 0.6  # share of another's words that lets code be in the asked language, which reads it
 MAX_COST = 0.25  # above it only marks can speak for a language
 MIN_MARKS = 3  # ... and how many must
 MIN_KEPT = 0.8  # share of an answer that must remain when its last, broken statement is dropped
 MIN_TOKENS = 4  # shorter text says nothing
+LIKELY = 0.4  # share of the likeliest language's words below which none is considered
+MAX_READ = 5  # candidates whose grammars read the code
+MAX_READ_BESIDE = 3  # ... beside the language that was asked for
+MAX_BYTES = 6_000  # of a longer answer the first part is looked at
 CLOSERS = {"(": ")", "[": "]", "{": "}"}
 
 
-def language_of(code: str, candidates: Sequence[str] = CANDIDATES) -> str | None:
+def language_of(
+    code: str,
+    candidates: Sequence[str] = CANDIDATES,
+    *,
+    asked: str | None = None,
+    asked_program: Program | None = None,
+) -> str | None:
     """The language of a program or snippet, or None when it is unsure.
 
+    With the language that was asked for, that one has the benefit of the doubt: another must be
+    clearly likelier, and what it contains (C in C++, JavaScript in TypeScript) is it.
+    `asked_program` is the code read as that language, where the caller has it.
     Raises UserError for an unknown candidate or one without its grammar installed.
     """
-    names = [get_language(name).name for name in candidates]
+    named = candidates if asked is None else (*candidates, asked)
+    names = tuple(dict.fromkeys(get_language(name).name for name in named))
+    asked = None if asked is None else get_language(asked).name
+    code = code[:MAX_BYTES]
+    weights = _weights(names, asked is not None or len(names) > MAX_READ)
+    rough = _rough_marks(code, weights)
+    if asked is not None:
+        others = max((rough[name] for name in names if name != asked), default=0.0)
+        if rough[asked] >= max(SURE * others, MIN_MARKS):
+            return asked
+        is_read = asked_program is not None and not asked_program.unreadable
+        if is_read and rough[asked] >= ENOUGH * others > 0 and _is_long(asked_program):
+            return asked
+    chosen = list(names)
+    if len(names) > MAX_READ:
+        most = max(rough.values())
+        if not most:
+            return None
+        likely = [name for name in names if rough[name] >= LIKELY * most]
+        most_read = MAX_READ if asked is None else MAX_READ_BESIDE
+        chosen = sorted(likely, key=lambda name: -rough[name])[:most_read]
+    if asked is not None and asked not in chosen:
+        chosen.append(asked)
     scored = []
-    for name in names:
-        marks, tokens = _count_marks(code, name, names)
+    own: dict[str, int] = {}  # words that no other candidate has
+    is_read = False  # the asked language's grammar reads it all
+    for name in chosen:
+        marks, count, tokens = _count_marks(code, name, weights[name])
         if tokens < MIN_TOKENS:
             continue
         cost = _reading_cost(code, name)
-        is_trusted = cost <= MAX_COST or marks >= MIN_MARKS
+        is_trusted = cost <= MAX_COST or count >= MIN_MARKS
         scored.append((MARK_WEIGHT * marks / tokens - cost, name, is_trusted))
+        own[name] = count
+        if name == asked:
+            is_read = cost == 0
     if not scored:
         return None
     scored.sort(reverse=True)
+    if is_read and not own[scored[0][1]]:
+        return asked  # nothing in it belongs to another language alone
     evidence, best, is_trusted = scored[0]
-    is_clear = len(scored) == 1 or evidence - scored[1][0] >= MARGIN
-    return best if is_trusted and is_clear else None
+    for value, name, trusted in scored:
+        if name == asked and trusted and value >= evidence - BENEFIT:
+            return asked
+    rivals = [entry for entry in scored[1:] if not _is_relative(entry[1], best)]
+    is_clear = not rivals or evidence - rivals[0][0] >= MARGIN
+    if not is_trusted or not is_clear:
+        return None
+    found = _simplest(best, scored)
+    return asked if asked is not None and CONTAINED.get(found) == asked else found
+
+
+def _is_long(program: Program | None) -> bool:
+    return program is not None and len(program.tokens) >= MIN_TOKENS
 
 
 def is_wrong_language(code: str, asked: str, candidates: Sequence[str] = CANDIDATES) -> bool:
@@ -61,9 +137,20 @@ def is_wrong_language(code: str, asked: str, candidates: Sequence[str] = CANDIDA
 
     Empty, unreadable and ambiguous answers are not: other figures count those.
     """
-    asked = get_language(asked).name
-    found = language_of(code, tuple(dict.fromkeys((*candidates, asked))))
-    return found is not None and found != asked
+    return language_of(code, candidates, asked=asked) not in (None, get_language(asked).name)
+
+
+def _is_relative(one: str, other: str) -> bool:
+    return CONTAINED.get(one) == other or CONTAINED.get(other) == one
+
+
+def _simplest(best: str, scored: Sequence[tuple[float, str, bool]]) -> str:
+    """Of a language and one that it contains the contained one, where the lead is no decision."""
+    evidence = {name: value for value, name, _ in scored}
+    for small, large in CONTAINED.items():
+        if large == best and evidence.get(small, -1.0) >= evidence[large] - MARGIN:
+            return small
+    return best
 
 
 def _reading_cost(code: str, language: str) -> float:
@@ -74,19 +161,26 @@ def _reading_cost(code: str, language: str) -> float:
     brackets closed (answers are cut off at a token limit).
     """
     source = code.strip()
-    is_python = language == "python"
-    texts = [source] if is_python else [source, _as_members(source, language)]
-    unreadable = min(_unreadable_bytes(text, language) for text in texts)
+    unreadable = _unreadable(source, language)
+    if unreadable and _has_classes(language):
+        unreadable = min(unreadable, _unreadable(_as_members(source, language), language))
     if not unreadable:
         return 0.0
     fixed = UNCLEAN
-    kept = source[: max(source.rfind(mark) for mark in ("\n" if is_python else ";{}")) + 1]
+    by_lines = language in ("python", "ruby", "go")
+    kept = source[: max(source.rfind(mark) for mark in ("\n" if by_lines else ";{}")) + 1]
     if len(kept) >= MIN_KEPT * len(source):
-        closed = kept if is_python else kept + _closers(kept)
-        texts = [closed] if is_python else [closed, _as_members(closed, language)]
-        unreadable = min(unreadable, *(_unreadable_bytes(text, language) for text in texts))
+        closed = kept if language in ("python", "ruby") else kept + _closers(kept)
+        texts = [closed]
+        if _has_classes(language):
+            texts.append(_as_members(closed, language))
+        unreadable = min(unreadable, *(_unreadable(text, language) for text in texts))
         fixed = UNCLEAN if unreadable else CUT_OFF
     return fixed + min(1.0, unreadable / len(source.encode("utf-8", "replace")))
+
+
+def _has_classes(language: str) -> bool:
+    return language in ("java", "javascript", "typescript", "cpp", "csharp", "php")
 
 
 def _as_members(source: str, language: str) -> str:
@@ -104,38 +198,78 @@ def _closers(source: str) -> str:
     return "\n" + "".join(reversed(open_brackets))
 
 
-def _unreadable_bytes(source: str, language: str) -> int:
-    """Bytes directly in ERROR nodes, one at least for each; a token the parser made up is one.
+def _unreadable(source: str, language: str) -> int:
+    return unreadable_bytes(parse(source_text(source, language), language))
 
-    What parses inside an ERROR (all of a program whose last brace is missing) is readable.
+
+@lru_cache(maxsize=64)
+def _weights(names: tuple[str, ...], with_shared: bool) -> Mapping[str, Mapping[str, float]]:
+    """language -> word -> what the word says for it.
+
+    A mark or a keyword that no other candidate has says 1. One of k candidates' says 1/k where few
+    words belong to one alone: among many candidates, and beside the language asked for.
     """
-    total = 0
-    pending = [get_parser(language).parse(source.encode("utf-8", "replace")).root_node]
-    while pending:
-        node = pending.pop()
-        if node.is_missing:
-            total += 1
-        elif node.type == "ERROR":
-            read = 0
-            for child in node.children:
-                if child.child_count or "comment" in child.type:
-                    read += child.end_byte - child.start_byte
-                    if child.has_error:
-                        pending.append(child)
-            total += max(1, node.end_byte - node.start_byte - read)
-        elif node.has_error:
-            pending.extend(node.children)
-    return total
+    words = {name: LANGUAGES[name].keywords | MARKS.get(name, frozenset()) for name in names}
+    # Who contains a language does not take its words from it.
+    shared = Counter(
+        word
+        for name in names
+        for word in words[name]
+        if not any(small in words and word in words[small] for small in _contained_in(name))
+    )
+
+    def weight(word: str, name: str) -> float:
+        if shared[word] == 1 or (word in MARKS.get(name, ()) and not with_shared):
+            return 1.0
+        return 1 / shared[word] if with_shared and shared[word] <= MAX_SHARED else 0.0
+
+    return {
+        name: {word: value for word in words[name] if (value := weight(word, name))}
+        for name in names
+    }
 
 
-def _count_marks(code: str, language: str, among: Sequence[str]) -> tuple[int, int]:
-    """(marks, tokens): keywords no other candidate has, where they are keywords, and MARKS."""
-    tree = read_tree(code, language)
-    others = [LANGUAGES[name].keywords for name in among if name != language]
-    own = LANGUAGES[language].keywords.difference(*others)
-    words = MARKS.get(language, frozenset())
+def _contained_in(name: str) -> list[str]:
+    return [small for small, large in CONTAINED.items() if large == name]
 
-    def is_mark(node: Node) -> bool:
-        return not node.children and (node.text in words or (not node.named and node.text in own))
 
-    return sum(map(is_mark, tree.nodes)), len(tree.tokens)
+def _rough_marks(code: str, weights: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Evidence of the words alone, wherever they stand."""
+    tokens = Counter(split_text(code))
+    return {
+        name: sum(words[token] * tokens[token] for token in words.keys() & tokens.keys())
+        for name, words in weights.items()
+    }
+
+
+def _count_marks(code: str, language: str, weights: Mapping[str, float]) -> tuple[float, int, int]:
+    """(weight of marks, marks, tokens): keywords where they are keywords, and MARKS."""
+    tree = without_comments(parse(source_text(code, language), language))
+    names = MARKS.get(language, frozenset())
+    keywords = LANGUAGES[language].keywords
+    weight = 0.0
+    count = tokens = 0
+    for leaf, text in _leaves(tree):
+        tokens += 1
+        found = weights.get(text)
+        if found and (text in names or (leaf in tree.grammar.words and text in keywords)):
+            weight += found
+            count += found == 1
+    return weight, count, tokens
+
+
+def _leaves(tree: SyntaxTree) -> list[tuple[int, str]]:
+    """(kind, text) of the leaves, a string literal being one without a text."""
+    flags, kinds, words = tree.grammar.flags, tree.kinds, tree.grammar.words
+    found: list[tuple[int, str]] = []
+    skip_to = 0
+    for node, kind in enumerate(kinds):
+        if node < skip_to:
+            continue
+        if flags[kind] & STRING:
+            skip_to = tree.after[node]
+            found.append((kind, ""))
+        elif tree.after[node] == node + 1 and tree.starts[node] < tree.ends[node]:
+            text = words.get(kind) or tree.slice(tree.starts[node], tree.ends[node])
+            found.append((kind, text))
+    return found

@@ -2,16 +2,37 @@ import math
 
 import pytest
 
-from codemoe.evaluate.codebleu.ngram import count_ngrams, ngram_match, weighted_ngram_match
+from codemoe.evaluate.codebleu.counts import PairCounts
+from codemoe.evaluate.codebleu.ngram import (
+    count_ngrams,
+    match_ngrams,
+    ngram_match,
+    weighted_ngram_match,
+    weights_of,
+)
+
+
+def counts(reference: str, prediction: str, keywords: set[str]) -> PairCounts:
+    r, p = count_ngrams(reference.split()), count_ngrams(prediction.split())
+    shared = match_ngrams(r, p, keywords)
+    weight, wanted = weights_of(r, shared, keywords)
+    return PairCounts(
+        (r.length, p.length),
+        shared.by_order,
+        p.totals,
+        (weight, *shared.by_order[1:]),
+        (wanted, *r.totals[1:]),
+        (0, 0),
+        None,
+    )
 
 
 def bleu(reference: str, prediction: str) -> float:
-    return ngram_match(count_ngrams(reference.split()), count_ngrams(prediction.split()))
+    return ngram_match(counts(reference, prediction, set()))
 
 
 def weighted(reference: str, prediction: str, keywords: set[str]) -> float:
-    r, p = count_ngrams(reference.split()), count_ngrams(prediction.split())
-    return weighted_ngram_match(r, p, keywords)
+    return weighted_ngram_match(counts(reference, prediction, keywords))
 
 
 @pytest.mark.parametrize("text", ["a", "a b", "a b c", "a b c d", "a a a a a a", "a b c d e f"])

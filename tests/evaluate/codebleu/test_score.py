@@ -11,7 +11,7 @@ import pytest
 
 from codemoe.errors import UserError
 from codemoe.evaluate.codebleu import CodeBleu, score_corpus, score_pair
-from codemoe.evaluate.codebleu.score import _derangement
+from codemoe.evaluate.codebleu.corpus import _derangement
 from tests.evaluate.codebleu.programs import PROGRAMS, RENAMES
 
 SOURCE = Path(__file__).parents[3] / "src"
@@ -92,7 +92,9 @@ def test_references_do_not_leak_into_each_other() -> None:
     # The package lets one reference's preparation change the next one's candidate.
     alone = [score_pair(code, PROGRAMS["cpp"], language) for language, code in PROGRAMS.items()]
     again = [score_pair(code, PROGRAMS["cpp"], language) for language, code in PROGRAMS.items()]
-    together = score_corpus(list(PROGRAMS.values()), [PROGRAMS["cpp"]] * 4, list(PROGRAMS))
+    together = score_corpus(
+        list(PROGRAMS.values()), [PROGRAMS["cpp"]] * len(PROGRAMS), list(PROGRAMS)
+    )
     assert tuple(alone) == tuple(again) == together.per_sample
 
 

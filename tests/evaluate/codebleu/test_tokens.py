@@ -1,10 +1,12 @@
 import pytest
 
-from codemoe.evaluate.codebleu.tree import read_tree, split_text
+from codemoe.evaluate.codebleu.tokens import split_text, tokens_of
+from codemoe.evaluate.codebleu.tree import parse, without_comments
 
 
 def tokens(code: str, language: str) -> list[str]:
-    return list(read_tree(code, language).tokens)
+    whole = parse(code, language)
+    return tokens_of(without_comments(whole), whole)
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,13 @@
 """Honest CodeBLEU: n-gram, weighted n-gram, syntax and data-flow match (arXiv:2009.10297)."""
 
+from codemoe.evaluate.codebleu.corpus import CorpusScore, score_corpus
 from codemoe.evaluate.codebleu.program import Program, read_program
-from codemoe.evaluate.codebleu.score import (
-    EQUAL_WEIGHTS,
-    CodeBleu,
-    CorpusScore,
-    Weights,
-    score_corpus,
-    score_pair,
-    score_programs,
-)
+from codemoe.evaluate.codebleu.record import EQUAL_WEIGHTS, PAPER_WEIGHTS, CodeBleu, Weights
+from codemoe.evaluate.codebleu.score import score_pair, score_programs
 
 __all__ = [
     "EQUAL_WEIGHTS",
+    "PAPER_WEIGHTS",
     "CodeBleu",
     "CorpusScore",
     "Program",

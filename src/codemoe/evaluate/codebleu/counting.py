@@ -9,10 +9,11 @@ Item = TypeVar("Item", bound=Hashable)
 
 def clipped_matches(reference: Counter[Item], prediction: Counter[Item]) -> int:
     """How many items of the reference the prediction has too; each counts as often as in both."""
-    if len(prediction) < len(reference):
-        reference, prediction = prediction, reference
-    get = prediction.get
-    return sum(min(count, get(item, 0)) for item, count in reference.items())
+    matches = 0
+    for item in reference.keys() & prediction.keys():
+        wanted, found = reference[item], prediction[item]
+        matches += wanted if wanted < found else found
+    return matches
 
 
 def recall(reference: Counter[Item], prediction: Counter[Item]) -> float | None:

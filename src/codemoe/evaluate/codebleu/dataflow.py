@@ -15,50 +15,56 @@ numbered by their first appearance in the edges, as in arXiv:2009.10297 section 
 """
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 
-from codemoe.evaluate.codebleu.dataflow_tables import DATAFLOW_TABLES, DataflowTable, Rule
-from codemoe.evaluate.codebleu.tree import Node, SyntaxTree
+from codemoe.evaluate.codebleu.dataflow_plan import FIRST_CHILD, Plan, Rule, plan_for
+from codemoe.evaluate.codebleu.dataflow_scopes import Scopes
+from codemoe.evaluate.codebleu.grammar import ERROR, NAMED
+from codemoe.evaluate.codebleu.tree import SyntaxTree
 
 COMES_FROM = "comesFrom"
 COMPUTED_FROM = "computedFrom"
+# Of a value with more names than this only the first flow in: nested values must not be read
+# again at every level.
+MAX_SOURCES = 2_000
 
 Edge = tuple[int, str, tuple[int, ...]]
 
 
-def data_flow(tree: SyntaxTree, language: str) -> Counter[Edge] | None:
-    """Count the edges of a program; None when the language has no table row."""
-    table = DATAFLOW_TABLES.get(language)
-    return None if table is None else Counter(_numbered(_Walker(table).edges_of(tree.nodes[0])))
+def data_flow(tree: SyntaxTree) -> Counter[Edge] | None:
+    """Count the edges of a program (without its comments); None: the language has no table."""
+    plan = plan_for(tree.grammar)
+    return None if plan is None else _Walker(tree, plan).walk()
 
 
-def _numbered(edges: list[Edge]) -> Iterator[Edge]:
-    numbers: dict[int, int] = {}
-    for target, relation, sources in edges:
-        for variable in (target, *sources):
-            numbers.setdefault(variable, len(numbers))
-        yield numbers[target], relation, tuple(sorted(numbers[source] for source in sources))
+class _Edges:
+    """Counts edges as they appear, and numbers their variables by first appearance."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[int, int] = {}  # variable -> number
+        self.uses: dict[int, int] = {}  # number -> how often the variable is used
+        self.others: Counter[Edge] = Counter()
+
+    def add(self, target: int, relation: str, sources: set[int]) -> None:
+        numbers = self.numbers
+        number = numbers.setdefault(target, len(numbers))
+        found = [numbers.setdefault(source, len(numbers)) for source in sorted(sources)]
+        self.others[number, relation, tuple(sorted(found))] += 1
+
+    def counted(self) -> Counter[Edge]:
+        edges = self.others
+        for number, count in self.uses.items():
+            edges[number, COMES_FROM, (number,)] += count
+        return edges
 
 
-@dataclass(slots=True, eq=False)
-class _Scope:
-    variables: dict[str, int]
-    is_function: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Walk:
-    node: Node
-    parent: Node
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Bind:
     """Give the receivers a value, once everything that flows in has been walked."""
 
-    receivers: list[Node]  # name leaves
-    values: list[Node]
+    receivers: list[int]  # name leaves
+    values: list[int]
     copies: bool  # the one value itself is received, not something computed with it
     is_access: bool
     declares: bool
@@ -75,108 +81,191 @@ class _Close:
 
 
 _OPEN, _CLOSE = _Open(), _Close()
-_Step = _Walk | _Bind | _Open | _Close
+# What to do next; a pair is a range of `marks` to walk.
+_Step = tuple[int, int] | _Bind | _Open | _Close
 
 
 class _Walker:
-    """Walks one program with a stack of its own: answers nest deeper than Python recurses."""
+    """Walks one program with a stack of its own: answers nest deeper than Python recurses.
 
-    def __init__(self, table: DataflowTable) -> None:
-        self.table = table
-        self.scopes = [_Scope({}, True)]
-        self.edges: list[Edge] = []
-        self.variable_at: dict[int, int] = {}  # id of a name leaf -> its variable
-        self.count = 0
+    Only `marks`, the nodes that the plan knows, are looked at; all others are transparent.
+    """
 
-    def edges_of(self, root: Node) -> list[Edge]:
-        stack: list[_Step] = [_Walk(root, root)]
+    def __init__(self, tree: SyntaxTree, plan: Plan) -> None:
+        self.tree = tree
+        self.plan = plan
+        is_known = [kind in plan.known for kind in tree.kinds]
+        self.marks = [node for node, known in enumerate(is_known) if known]
+        self.place = [0, *accumulate(is_known)]  # how many marks stand before a node
+        self.scopes = Scopes()
+        self.edges = _Edges()
+        self.variable_at: dict[int, int] = {}  # name leaf -> its variable
+
+    def walk(self) -> Counter[Edge]:
+        tree, plan, marks, place = self.tree, self.plan, self.marks, self.place
+        kinds, after, starts, ends, cut = tree.kinds, tree.after, tree.starts, tree.ends, tree.slice
+        names, only_scopes = plan.names, plan.only_scopes
+        parents, fields, not_variables = tree.parents, tree.fields, plan.not_variables
+        name_parents = plan.name_parents
+        scopes, variable_at, meanings = self.scopes, self.variable_at, self.scopes.meanings
+        numbers, uses = self.edges.numbers, self.edges.uses
+        stack: list[_Step] = [(0, len(marks))]
         while stack:
             step = stack.pop()
-            if isinstance(step, _Walk):
-                stack.extend(reversed(self.walk(step.node, step.parent)))
+            if isinstance(step, tuple):
+                at, end = step
+                while at < end:
+                    node = marks[at]
+                    kind = kinds[node]
+                    behind = after[node]
+                    if behind == node + 1:
+                        at += 1
+                        if kind not in names:
+                            continue
+                        # The use of a name, if it is that of a variable.
+                        known = meanings.get(cut(starts[node], ends[node]))
+                        if not known:
+                            continue
+                        parent = kinds[parents[node]]
+                        if parent == ERROR or (parent, fields[node] or 0) in not_variables:
+                            continue
+                        if name_parents and parent not in name_parents:
+                            continue
+                        variable = variable_at[node] = known[-1][1]
+                        number = numbers.setdefault(variable, len(numbers))
+                        uses[number] = uses.get(number, 0) + 1
+                        continue
+                    behind = place[behind]
+                    if behind < end:
+                        stack.append((behind, end))
+                    if kind in only_scopes:
+                        scopes.open(kind in plan.functions)
+                        stack.append(_CLOSE)
+                        stack.append((at + 1, behind))
+                    else:
+                        stack.extend(reversed(self.enter(node)))
+                    break
             elif isinstance(step, _Bind):
                 self.bind(step)
-            elif isinstance(step, _Open):
-                self.scopes.append(_Scope({}, False))
+            elif step is _OPEN:
+                scopes.open(False)
             else:
-                self.scopes.pop()
-        return self.edges
+                scopes.close()
+        return self.edges.counted()
 
-    def walk(self, node: Node, parent: Node) -> list[_Step]:
-        """Note the use of a name; for inner nodes say what to do next, first step first."""
-        table, kind = self.table, node.type
-        if not node.children:
-            if kind in table.names:
-                self.use(node, parent)
+    def inside(self, node: int) -> tuple[int, int]:
+        """The marks of a node, itself included."""
+        return self.place[node], self.place[self.tree.after[node]]
+
+    def children(self, node: int) -> list[int]:
+        """Named children."""
+        after, kinds, flags = self.tree.after, self.tree.kinds, self.tree.grammar.flags
+        found = []
+        child, end = node + 1, after[node]
+        while child < end:
+            if flags[kinds[child]] & NAMED:
+                found.append(child)
+            child = after[child]
+        return found
+
+    def is_simple(self, value: int) -> bool:
+        tree = self.tree
+        return tree.after[value] == value + 1 or tree.kinds[value] in self.plan.wrappers
+
+    def may_be_variable(self, name: int) -> bool:
+        allowed = self.plan.name_parents
+        return not allowed or self.tree.kinds[self.tree.parents[name]] in allowed
+
+    def has_child(self, node: int, wanted: frozenset[int]) -> bool:
+        kinds, after = self.tree.kinds, self.tree.after
+        child, end = node + 1, after[node]
+        while child < end:
+            if kinds[child] in wanted:
+                return True
+            child = after[child]
+        return False
+
+    def enter(self, node: int) -> list[_Step]:
+        """What to do for an inner node that the plan knows, first step first."""
+        plan, kinds = self.plan, self.tree.kinds
+        kind = kinds[node]
+        if kind in plan.skipped:
             return []
-        if kind in table.skipped:
-            return []
-        rule = table.rules.get(kind)
-        if rule is not None:
-            steps = self.follow_rule(node, rule, parent)
-        elif kind in table.binders:
-            steps = []
-            for child in node.children:
-                if child.type in table.rules:
-                    steps.append(_Walk(child, node))
-                elif child.named:
-                    steps += self.receive(child, [], Rule("", declares=True), False)
+        steps: list[_Step] = []
+        rule = plan.rules.get(kind)
+        if rule is not None and (not rule.needs or self.has_child(node, rule.needs)):
+            steps += self.follow_rule(node, rule)
+        elif kind in plan.binders:
+            for child in self.children(node):
+                if kinds[child] in plan.rules:
+                    steps.append(self.inside(child))
+                else:
+                    steps += self.receive(child, [], plan.parameter, False)
         else:
-            late = table.late.get(kind) if table.late else None
-            children = node.children
-            if late:
-                children = sorted(children, key=lambda child: child.role == late)
-            steps = [_Walk(child, node) for child in children if child.named]
-        if kind in table.functions or kind in table.blocks:
-            self.scopes.append(_Scope({}, kind in table.functions))
+            children = self.children(node)
+            late = plan.late.get(kind)
+            if late is not None:
+                children.sort(key=lambda child: (self.tree.fields[child] or 0) == late)
+            steps += [self.inside(child) for child in children]
+        if kind in plan.functions or kind in plan.blocks:
+            self.scopes.open(kind in plan.functions)
             steps.append(_CLOSE)
         return steps
 
-    def use(self, name: Node, parent: Node) -> None:
-        if parent.type == "ERROR" or (parent.type, name.role) in self.table.not_variables:
-            return
-        variable = self.find(name.text)
-        if variable is not None:
-            self.variable_at[id(name)] = variable
-            self.edges.append((variable, COMES_FROM, (variable,)))
-
-    def follow_rule(self, node: Node, rule: Rule, parent: Node) -> list[_Step]:
-        values: list[Node] = []
-        targets: list[Node] = []
-        others: list[Node] = []
+    def follow_rule(self, node: int, rule: Rule) -> list[_Step]:
+        plan, tree, place = self.plan, self.tree, self.place
+        kinds, fields, after, flags = tree.kinds, tree.fields, tree.after, tree.grammar.flags
+        values: list[int] = []
+        targets: list[int] = []
+        others: list[_Step] = []
         augments = rule.augments
-        for child in node.children:
-            role = child.role or ""
-            if role == "operator" and child.type.endswith("="):
-                augments |= child.type not in ("=", ":=")
-            if not child.named:
-                continue
-            bucket = others
-            if role == rule.values:
-                bucket = values
+        child, end = node + 1, after[node]
+        while child < end:
+            kind, role = kinds[child], fields[child] or 0
+            behind = after[child]
+            if not flags[kind] & NAMED:
+                augments = augments or kind in plan.augmenting
+            elif self.flows(role, rule, not values):
+                values.append(child)
             elif role == rule.targets:
-                bucket = targets
-            bucket.append(child)
-        hoisted = parent.type in self.table.hoisted
-        if augments != rule.augments:
-            rule = Rule(rule.targets, rule.values, rule.declares, augments)
-        steps: list[_Step] = [_Walk(child, node) for child in values]
+                targets.append(child)
+            elif place[child] < place[behind]:
+                others.append((place[child], place[behind]))
+            child = behind
+        hoisted = kinds[tree.parents[node]] in plan.hoisted
+        if augments and not rule.augments:
+            rule = plan.augmented[kinds[node]]
+        steps: list[_Step] = [self.inside(child) for child in values]
         for target in targets:
-            if target.type in self.table.rules:
-                steps.append(_Walk(target, node))
+            kind = kinds[target]
+            if kind in plan.rules or kind in plan.binders:
+                steps.append(self.inside(target))
+            elif after[target] == target + 1:
+                if kind in plan.names and self.may_be_variable(target):
+                    copies = len(values) == 1 and self.is_simple(values[0])
+                    steps.append(
+                        _Bind([target], values, copies, False, rule.declares, hoisted, augments)
+                    )
             else:
                 steps += self.receive(target, values, rule, hoisted)
-        return [*steps, *(_Walk(child, node) for child in others)]
+        steps += others
+        return steps
 
-    def receive(self, target: Node, values: list[Node], rule: Rule, hoisted: bool) -> list[_Step]:
+    def flows(self, role: int, rule: Rule, is_first: bool) -> bool:
+        """Whether a child in this role is a value."""
+        if rule.first_flows:
+            return is_first and role == rule.targets
+        return role == rule.values
+
+    def receive(self, target: int, values: list[int], rule: Rule, hoisted: bool) -> list[_Step]:
         """Steps that give `values` to a target; a list of targets is taken item by item."""
-        sequences = self.table.sequences
-        if target.type not in sequences:
+        kinds, sequences = self.tree.kinds, self.plan.sequences
+        if kinds[target] not in sequences:
             return self.receive_one(target, values, rule, hoisted)
-        targets = [child for child in target.children if child.named]
+        targets = self.children(target)
         per_target = [values] * len(targets)
-        if len(values) == 1 and values[0].type in sequences:
-            items = [[child] for child in values[0].children if child.named]
+        if len(values) == 1 and kinds[values[0]] in sequences:
+            items = [[child] for child in self.children(values[0])]
             if len(items) == len(targets):
                 per_target = items
         return [
@@ -185,40 +274,44 @@ class _Walker:
             for step in self.receive(one, flowing, rule, hoisted)
         ]
 
-    def receive_one(
-        self, target: Node, values: list[Node], rule: Rule, hoisted: bool
-    ) -> list[_Step]:
-        table = self.table
+    def receive_one(self, target: int, values: list[int], rule: Rule, hoisted: bool) -> list[_Step]:
+        plan, tree = self.plan, self.tree
         steps: list[_Step] = []
-        receivers: list[Node] = []
-        decorations: list[Node] = []
+        receivers: list[int] = []
+        decorations: list[int] = []
         is_access = False
         pending = [target]
         while pending:
             node = pending.pop()
-            if not node.children:
-                if node.type in table.names:
+            kind = tree.kinds[node]
+            if tree.after[node] == node + 1:
+                if kind in plan.names and self.may_be_variable(node):
                     receivers.append(node)
                 continue
-            role = table.accesses.get(node.type)
+            role = plan.accesses.get(kind)
             if role is not None:
                 is_access = True
             else:
-                role = table.declarators.get(node.type)
+                role = plan.declarators.get(kind)
+            children = self.children(node)
             if role is None:
-                pending.extend(child for child in reversed(node.children) if child.named)
+                pending.extend(reversed(children))
                 continue
-            around = [child for child in node.children if child.named and child.role != role]
-            pending.extend(child for child in node.children if child.role == role)
+            if role == FIRST_CHILD:
+                through, around = children[:1], children[1:]
+            else:
+                through = [child for child in children if (tree.fields[child] or 0) == role]
+                around = [child for child in children if (tree.fields[child] or 0) != role]
+            pending += through
             decorations += around
             # What decorates a declarator (parameters of a function type) names nothing out here.
-            walks: list[_Step] = [_Walk(child, node) for child in around]
+            walks: list[_Step] = [self.inside(child) for child in around]
             steps += walks if is_access else [_OPEN, *walks, _CLOSE]
         steps.append(
             _Bind(
                 receivers,
                 values + decorations,
-                copies=not decorations and len(values) == 1 and not values[0].children,
+                copies=not decorations and len(values) == 1 and self.is_simple(values[0]),
                 is_access=is_access,
                 declares=rule.declares,
                 hoisted=hoisted,
@@ -228,55 +321,41 @@ class _Walker:
         return steps
 
     def bind(self, step: _Bind) -> None:
-        # A name that means something else out here belongs to a function or loop in the value.
-        sources = {
-            self.variable_at[id(leaf)]
-            for value in step.values
-            for leaf in _leaves(value)
-            if id(leaf) in self.variable_at and self.find(leaf.text) == self.variable_at[id(leaf)]
-        }
-        copies = step.copies and not step.augments
-        for name in step.receivers:
-            if step.is_access:
-                variable = self.find(name.text)
-                if variable is None:
-                    continue
-            else:
-                variable = self.variable_for(name.text, step)
-            self.variable_at[id(name)] = variable
+        tree, scopes, variable_at = self.tree, self.scopes, self.variable_at
+        sources: set[int] = set()
+        for value in step.values:
+            low, high = self.inside(value)
+            for leaf in self.marks[low : min(high, low + MAX_SOURCES)]:
+                variable = variable_at.get(leaf)
+                if variable is not None and variable not in sources:
+                    # A name that means something else out here belongs to a function or loop in
+                    # the value.
+                    name = tree.slice(tree.starts[leaf], tree.ends[leaf])
+                    if scopes.find(name) == variable:
+                        sources.add(variable)
+        relation = COMES_FROM if step.copies and not step.augments else COMPUTED_FROM
+        for leaf in step.receivers:
+            name = tree.slice(tree.starts[leaf], tree.ends[leaf])
+            if name == "_":  # thrown away, in every language that gives it values
+                continue
+            variable = scopes.find(name) if step.is_access else self.variable_for(name, step)
+            if variable is None:
+                continue
+            variable_at[leaf] = variable
             flowing = sources | {variable} if step.augments else sources
             if flowing:
-                relation = COMES_FROM if copies else COMPUTED_FROM
-                self.edges.append((variable, relation, tuple(sorted(flowing))))
-
-    def find(self, name: str) -> int | None:
-        for scope in reversed(self.scopes):
-            if name in scope.variables:
-                return scope.variables[name]
-        return None
+                self.edges.add(variable, relation, flowing)
 
     def variable_for(self, name: str, step: _Bind) -> int:
         """The variable that a definition of this name sets, made now if it is new."""
-        function = next(scope for scope in reversed(self.scopes) if scope.is_function)
+        scopes = self.scopes
+        function = scopes.functions[-1]
         if step.declares:
-            scope = function if step.hoisted else self.scopes[-1]
-            known = scope.variables.get(name) if step.hoisted else None
-        elif self.table.assignment_is_local and not step.augments:
-            scope, known = function, function.variables.get(name)
+            depth = function if step.hoisted else len(scopes.names) - 1
+            known = scopes.find_in(depth, name) if step.hoisted else None
+        elif self.plan.assignment_is_local and not step.augments:
+            depth, known = function, scopes.find_in(function, name)
         else:
             # Set but never declared: a field or a global, which the whole program shares.
-            scope, known = self.scopes[0], self.find(name)
-        if known is None:
-            known = scope.variables[name] = self.count
-            self.count += 1
-        return known
-
-
-def _leaves(node: Node) -> Iterator[Node]:
-    pending = [node]
-    while pending:
-        node = pending.pop()
-        if node.children:
-            pending.extend(node.children)
-        else:
-            yield node
+            depth, known = 0, scopes.find(name)
+        return scopes.define(depth, name) if known is None else known

@@ -1,137 +1,244 @@
-"""A syntax tree as light Python records, and the code tokens found on the way.
+"""A syntax tree as flat lists, made in one walk: what Python can go through quickly.
 
-One walk over the tree-sitter tree gives everything the four components need: comments and
-docstrings are gone, a string literal is one token and (but for its interpolations) one leaf.
+Node i of a tree has kind `kinds[i]` (a number of its grammar) and field `fields[i]` (its role in
+its parent, None for none). Nodes stand in source order, parents before children: the inside of
+node i is `range(i + 1, after[i])`, its first child is i + 1, and the sibling after child c is
+`after[c]`. Leaves have `after[i] == i + 1` and their bytes `starts[i]` to `ends[i]`; inner nodes
+begin with their first leaf and end with their last.
 """
 
 import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from functools import lru_cache
 
-from codemoe.languages import get_parser
+from codemoe.evaluate.codebleu.grammar import COMMENT, ERROR, STRING, Grammar, grammar_of
 
-if TYPE_CHECKING:
-    import tree_sitter
-
-STRINGS = frozenset(
-    {
-        "char_literal",
-        "character_literal",
-        "encapsed_string",
-        "heredoc",
-        "interpolated_string_expression",
-        "interpreted_string_literal",
-        "raw_string_literal",
-        "regex",
-        "rune_literal",
-        "string",
-        "string_lit",
-        "string_literal",
-        "template_string",
-        "verbatim_string_literal",
-    }
-)
-INTERPOLATIONS = frozenset({"interpolation", "template_substitution", "string_interpolation"})
-# Leaves that hold unparsed text: a macro's replacement, or what the parser could not read.
-UNPARSED = frozenset({"preproc_arg", "ERROR"})
-# A statement that is only a string literal is documentation where the language says so.
-DOCSTRING_STATEMENT = {"python": "expression_statement"}
-
-_TOKEN = re.compile(
-    r"""[^\W\d]\w*                                  # a name
-    |\d[\w.]*                                       # a number
-    |"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'        # a string
-    |>>>=|===|!==|\*\*=|//=|<<=|>>=|>>>|\.\.\.
-    |[-+*/%&|^=!<>]=|\+\+|--|&&|\|\||->|=>|::|<<|>>|\*\*|//
-    |\S""",
-    re.VERBOSE,
-)
+# Error recovery takes time quadratic in the text, and some grammars try every reading of `a<a<a<`.
+# Longer text is parsed whole only where its first part reads well; the rest of it in blocks.
+PROBE_BYTES = 16_384
+WHOLE_BYTES = 262_144
+BLOCK_BYTES = 4_096
+MAX_UNREADABLE = 0.25
+_AMBIGUOUS = re.compile(rb"(?:[\w.]*\s*<\s*){100}")
 
 
-@dataclass(slots=True, eq=False)
-class Node:
-    """One node. `kind` is the grammar's number for `type`, the same in every process."""
-
-    type: str
-    kind: int
-    named: bool
-    broken: bool  # ERROR, or MISSING: the parser made it up
-    role: str | None  # the grammar's field name for it in its parent
-    text: str  # of leaves; "" elsewhere
-    children: list["Node"] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SyntaxTree:
-    """All nodes in source order (parents before children; the first is the root) and tokens."""
+    """The lists of the module's docstring. Never changed after they are made."""
 
-    nodes: tuple[Node, ...]
-    tokens: tuple[str, ...]
+    grammar: Grammar
+    source: bytes
+    text: str | None  # the same, where a byte is a character; else None
+    kinds: list[int]
+    fields: list[int | None]
+    starts: list[int]
+    ends: list[int]
+    after: list[int]
+    parents: list[int]  # of the root: 0
+    leaves: list[int]
+    has_error: bool
+    missing: frozenset[int]  # leaves of no width that the parser made up
+
+    def slice(self, start: int, end: int) -> str:
+        if self.text is not None:
+            return self.text[start:end]
+        return self.source[start:end].decode("utf-8", "replace")
+
+    def text_of(self, node: int) -> str:
+        """The source of a node, from its first leaf to its last."""
+        first = node
+        while self.after[first] > first + 1:
+            first += 1
+        return self.slice(self.starts[first], self.ends[self.after[node] - 1])
 
 
-def split_text(text: str) -> list[str]:
-    """Tokens of text that no grammar has read, by one regular expression."""
-    return _TOKEN.findall(text)
+@lru_cache(maxsize=4)  # one text is often read for two purposes, one right after the other
+def parse(code: str, language: str) -> SyntaxTree:
+    """Parse any text; never fails on bad code (what cannot be parsed becomes ERROR nodes)."""
+    return parse_bytes(code.encode("utf-8", "replace"), language)
 
 
-def read_tree(code: str, language: str) -> SyntaxTree:
-    """Parse any text; never fails on bad code (what cannot be parsed becomes ERROR nodes).
+def parse_bytes(source: bytes, language: str) -> SyntaxTree:
+    """Like `parse`, for text that is encoded already."""
+    grammar = grammar_of(language)
+    lists = _Lists()
+    for start, end in _blocks(source, grammar):
+        lists.add(source[start:end], start, grammar)
+    return lists.tree(grammar, source)
 
-    Tokens are the tree's leaves, so `a=b+1` and `a = b + 1` are the same five tokens. Text that
-    tree-sitter skipped is split by `split_text`, so no byte of the answer escapes the score.
+
+def _blocks(source: bytes, grammar: Grammar) -> list[tuple[int, int]]:
+    """Where to cut the text: nowhere, or at line ends every few kilobytes."""
+    if len(source) <= PROBE_BYTES // 8:
+        return [(0, len(source))]
+    reads_well = len(source) <= WHOLE_BYTES and not _AMBIGUOUS.search(source)
+    if reads_well and len(source) > PROBE_BYTES:
+        lists = _Lists()
+        lists.add(source[:PROBE_BYTES], 0, grammar)
+        probe = lists.tree(grammar, source)
+        reads_well = unreadable_bytes(probe) <= MAX_UNREADABLE * PROBE_BYTES
+    if reads_well:
+        return [(0, len(source))]
+    blocks = []
+    start = 0
+    while start < len(source):
+        end = start + BLOCK_BYTES
+        if end < len(source):
+            cut = max(source.rfind(b"\n", start, end), source.rfind(b" ", start, end))
+            end = cut + 1 if cut > start else end
+        blocks.append((start, min(end, len(source))))
+        start = end
+    return blocks
+
+
+class _Lists:
+    """The lists of a tree while they grow."""
+
+    def __init__(self) -> None:
+        self.kinds: list[int] = []
+        self.fields: list[int | None] = []
+        self.starts: list[int] = []
+        self.ends: list[int] = []
+        self.after: list[int] = []
+        self.parents: list[int] = []
+        self.leaves: list[int] = []
+        self.has_error = False
+        self.missing: set[int] = set()
+
+    def add(self, source: bytes, offset: int, grammar: Grammar) -> None:
+        """Append the nodes of one parsed text that begins `offset` bytes into the whole."""
+        parsed = grammar.parser.parse(source)
+        assert parsed is not None
+        self.has_error |= parsed.root_node.has_error
+        cursor = parsed.walk()
+        kinds, fields, after, parents = self.kinds, self.fields, self.after, self.parents
+        starts, ends, leaves = self.starts, self.ends, self.leaves
+        down, right, up = cursor.goto_first_child, cursor.goto_next_sibling, cursor.goto_parent
+        opened: list[int] = []
+        parent = 0
+        count = len(kinds)
+        while True:
+            node = cursor.node
+            assert node is not None
+            kinds.append(node.kind_id)
+            fields.append(cursor.field_id)
+            parents.append(parent)
+            if down():
+                opened.append(count)
+                parent = count
+                count += 1
+                starts.append(0)
+                ends.append(0)
+                after.append(0)
+                continue
+            start = node.start_byte + offset
+            end = node.end_byte + offset
+            if start == end and node.is_missing:
+                self.missing.add(count)
+            leaves.append(count)
+            count += 1
+            starts.append(start)
+            ends.append(end)
+            after.append(count)
+            while not right():
+                if not up():
+                    return
+                after[opened.pop()] = count
+                parent = opened[-1] if opened else 0
+
+    def tree(self, grammar: Grammar, source: bytes) -> SyntaxTree:
+        self.after[0] = len(self.kinds)  # the first text's root holds all
+        return SyntaxTree(
+            grammar,
+            source,
+            source.decode("ascii") if source.isascii() else None,
+            self.kinds,
+            self.fields,
+            self.starts,
+            self.ends,
+            self.after,
+            self.parents,
+            self.leaves,
+            self.has_error,
+            frozenset(self.missing),
+        )
+
+
+def without_comments(tree: SyntaxTree) -> SyntaxTree:
+    """The tree without comments and documentation strings; itself where it has none."""
+    flags, kinds, after = tree.grammar.flags, tree.kinds, tree.after
+    dropped = [node for node, kind in enumerate(kinds) if flags[kind] & COMMENT]
+    if tree.grammar.language == "python":
+        dropped = sorted({*dropped, *docstrings(tree)})
+    if not dropped:
+        return tree
+    kept: list[int] = []
+    at = 0
+    for node in dropped:
+        if node >= at:
+            kept.extend(range(at, node))
+            at = after[node]
+    kept.extend(range(at, len(kinds)))
+    place = {old: new for new, old in enumerate(kept)}
+    # The node after a subtree is the first one kept from there on.
+    place[len(kinds)] = following = len(kept)
+    next_kept = [0] * (len(kinds) + 1)
+    for node in range(len(kinds), -1, -1):
+        following = place.get(node, following)
+        next_kept[node] = following
+    return SyntaxTree(
+        tree.grammar,
+        tree.source,
+        tree.text,
+        [kinds[node] for node in kept],
+        [tree.fields[node] for node in kept],
+        [tree.starts[node] for node in kept],
+        [tree.ends[node] for node in kept],
+        [next_kept[after[node]] for node in kept],
+        [place[tree.parents[node]] for node in kept],
+        [place[node] for node in tree.leaves if node in place],
+        tree.has_error,
+        frozenset(place[node] for node in tree.missing if node in place),
+    )
+
+
+def docstrings(tree: SyntaxTree) -> list[int]:
+    """Statements that are nothing but a string literal."""
+    (statement,) = tree.grammar.kinds(["expression_statement"])
+    after, kinds, flags = tree.after, tree.kinds, tree.grammar.flags
+    return [
+        node
+        for node, kind in enumerate(kinds)
+        if kind == statement
+        and after[node] > node + 1
+        and flags[kinds[node + 1]] & STRING
+        and after[node + 1] == after[node]
+    ]
+
+
+def unreadable_bytes(tree: SyntaxTree) -> int:
+    """Bytes directly in ERROR nodes, one at least for each; a token the parser made up is one.
+
+    What parses inside an ERROR (all of a program whose last brace is missing) is readable.
     """
-    source = code.encode("utf-8", "replace")
-    cursor = get_parser(language).parse(source).walk()
-    docstring_statement = DOCSTRING_STATEMENT.get(language)
-    nodes: list[Node] = []
-    tokens: list[str] = []
-    parents: list[Node] = []
-    read_to = 0  # every byte before this one is a token, a comment or white space
-
-    while True:
-        here = cursor.node
-        assert here is not None
-        kind, start, end = here.type, here.start_byte, here.end_byte
-        descends = False
-        if _is_documentation(here, docstring_statement):
-            if start >= read_to:
-                tokens += _skipped(source, read_to, start)
-                read_to = end
-        elif kind in INTERPOLATIONS or not parents or parents[-1].type not in STRINGS:
-            is_leaf = here.child_count == 0 or kind in STRINGS
-            text = source[start:end].decode("utf-8", "replace") if is_leaf else ""
-            is_broken = kind == "ERROR" or (start == end and here.is_missing)
-            node = Node(kind, here.kind_id, here.is_named, is_broken, cursor.field_name, text)
-            nodes.append(node)
-            if parents:
-                parents[-1].children.append(node)
-            if is_leaf and start >= read_to:
-                tokens += _skipped(source, read_to, start)
-                if kind in UNPARSED:
-                    tokens += split_text(text)
-                elif text.strip(" \t\r\n\f\\"):
-                    tokens.append(text)
-                read_to = max(read_to, end)
-            descends = cursor.goto_first_child()
-            if descends:
-                parents.append(node)
-        if not descends:
-            while not cursor.goto_next_sibling():
-                if not cursor.goto_parent():
-                    tokens += _skipped(source, read_to, len(source))
-                    return SyntaxTree(tuple(nodes), tuple(tokens))
-                parents.pop()
-
-
-def _is_documentation(node: "tree_sitter.Node", docstring_statement: str | None) -> bool:
-    if "comment" in node.type:
-        return True
-    if node.type != docstring_statement or node.child_count != 1:
-        return False
-    only = node.child(0)
-    return only is not None and only.type == "string"
-
-
-def _skipped(source: bytes, start: int, end: int) -> list[str]:
-    gap = source[start:end].strip()
-    return split_text(gap.decode("utf-8", "replace")) if gap else []
+    if ERROR not in tree.kinds:
+        return len(tree.missing)
+    flags, after, starts, ends = tree.grammar.flags, tree.after, tree.starts, tree.ends
+    total = len(tree.missing)
+    for node, kind in enumerate(tree.kinds):
+        if kind != ERROR:
+            continue
+        first = node
+        while after[first] > first + 1:
+            first += 1
+        size = ends[after[node] - 1] - starts[first]
+        child = node + 1
+        while child < after[node]:
+            if after[child] > child + 1 or flags[tree.kinds[child]] & COMMENT:
+                first = child
+                while after[first] > first + 1:
+                    first += 1
+                size -= ends[after[child] - 1] - starts[first]
+            child = after[child]
+        total += max(1, size)
+    return total

@@ -1,0 +1,66 @@
+"""Which column is which: named by the user, or known by what people call such columns."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from codemoe.errors import UserError
+
+# In the order of preference: an earlier name wins where a file has several.
+_KNOWN = {
+    "prediction": "prediction predictions predicted generated generated_code generation "
+    "generations completion completions output outputs response answer hypothesis candidate "
+    "model_output result code value text line",
+    "reference": "reference references ground_truth groundtruth target targets gold "
+    "canonical_solution solution label labels expected expected_output ref truth answer code value "
+    "line",
+    "language": "language lang programming_language prog_lang pl expert",
+    "codebleu": "codebleu codebleu_score score",
+    "ngram_match": "ngram_match_score ngram_match",
+    "weighted_ngram_match": "weighted_ngram_match_score weighted_ngram_match",
+    "syntax_match": "syntax_match_score syntax_match",
+    "dataflow_match": "dataflow_match_score dataflow_match",
+}
+KNOWN = {role: tuple(names.split()) for role, names in _KNOWN.items()}
+PARTS = ("ngram_match", "weighted_ngram_match", "syntax_match", "dataflow_match")
+
+
+def find_column(
+    row: Mapping[str, Any], role: str, named: str | None, *, but: Sequence[str] = ()
+) -> str | None:
+    """The column of a role; None where the file has none. `but` are other roles' columns.
+
+    Raises UserError for a named column that is not there.
+    """
+    if named is not None:
+        if named not in row:
+            raise UserError(
+                f"no column {named!r}; found: {', '.join(map(repr, row))}", f"name one: --{role}"
+            )
+        return named
+    by_plain_name = {_plain(name): name for name in row if name not in but}
+    for known in KNOWN[role]:
+        if known in by_plain_name:
+            return by_plain_name[known]
+    return None
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", name.strip().lower()).strip("_")
+
+
+def text_of(value: Any) -> str | None:
+    """A cell's program: a string, the first of a list of them, "" for null; None: no text."""
+    if value is None:
+        return ""
+    if isinstance(value, list) and value:
+        value = value[0]
+    return value if isinstance(value, str) else None
+
+
+def number_of(value: Any) -> float | None:
+    """A cell's number; None where it is none."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None

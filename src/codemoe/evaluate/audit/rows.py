@@ -1,0 +1,166 @@
+"""Prediction files of any layout as pairs to score."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+
+from codemoe.errors import UserError
+from codemoe.evaluate.audit.columns import find_column, text_of
+from codemoe.evaluate.audit.table import Row, first_row, read_table
+from codemoe.evaluate.codebleu.corpus import Pair
+from codemoe.evaluate.wrong_language import language_of
+from codemoe.languages import LANGUAGES, find_language
+
+_TO_DETECT = 40  # references that are looked at to find out a file's language
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a file has what. `reference_path` is another file whose rows belong to this one's."""
+
+    path: Path
+    prediction: str
+    reference: str
+    reference_path: Path | None
+    language: str  # a column, or a language
+    is_language_column: bool
+    language_path: Path | None = None  # the file that has the column
+    was_detected: bool = False  # the language, from the references
+
+    def told(self) -> str:
+        """In words."""
+        of = f" of {self.reference_path.name}" if self.reference_path else ""
+        how = "column" if self.is_language_column else "detected as" if self.was_detected else ""
+        name = self.language if self.is_language_column else LANGUAGES[self.language].label
+        return (
+            f"predictions from {self.prediction!r}, references from {self.reference!r}{of}, "
+            f"language: {f'{how} {name}'.strip()}"
+        )
+
+
+def find_layout(
+    path: Path,
+    reference_path: Path | None,
+    prediction: str | None,
+    reference: str | None,
+    language: str | None,
+) -> Layout:
+    """Read the first rows and decide. Raises UserError that says what is missing and how to name
+    it."""
+    row = first_row(path)
+    try:
+        found = find_column(row, "prediction", prediction)
+        if found is None:
+            raise _no_column(row, "prediction")
+        other = row if reference_path is None else first_row(reference_path)
+        taken = (found,) if reference_path is None else ()
+        wanted = find_column(other, "reference", reference, but=taken)
+        if wanted is None:
+            raise _no_column(other, "reference", "or give their file: --references FILE")
+    except UserError as error:
+        raise UserError(f"{path}: {error.what}", error.fix) from error
+    layout = Layout(path, found, wanted, reference_path, "", False)
+    known = find_language(language) if language else None
+    if known is not None and language not in row:
+        return _with_language(layout, known.name)
+    for at, some in ((path, row), (reference_path, other)):
+        if at is not None:
+            column = language if language in some else None
+            column = column or (None if language else find_column(some, "language", None))
+            if column and _names_languages(at, column):
+                return Layout(path, found, wanted, reference_path, column, True, at)
+    if language:
+        raise UserError(
+            f"{path}: --language {language!r} is neither a column nor a known language",
+            f"known: {', '.join(LANGUAGES)}",
+        )
+    return _with_language(layout, _detected(layout), was_detected=True)
+
+
+def _with_language(layout: Layout, language: str, was_detected: bool = False) -> Layout:
+    return Layout(
+        layout.path,
+        layout.prediction,
+        layout.reference,
+        layout.reference_path,
+        language,
+        False,
+        was_detected=was_detected,
+    )
+
+
+def _no_column(row: Row, role: str, more: str = "") -> UserError:
+    names = ", ".join(map(repr, row)) or "none"
+    fix = f"say which: --{role} NAME {more}".strip()
+    return UserError(f"no column for the {role}s; found: {names}", fix)
+
+
+def _names_languages(path: Path, column: str) -> bool:
+    for at, (_, row) in enumerate(read_table(path)):
+        value = row.get(column)
+        if isinstance(value, str) and find_language(value):
+            return True
+        if at == _TO_DETECT:
+            break
+    return False
+
+
+def _detected(layout: Layout) -> str:
+    """The language that most of the first references are in."""
+    found: Counter[str] = Counter()
+    source = layout.reference_path or layout.path
+    for at, (_, row) in enumerate(read_table(source)):
+        language = language_of(text_of(row.get(layout.reference)) or "")
+        if language:
+            found[language] += 1
+        if at == _TO_DETECT:
+            break
+    if not found:
+        raise UserError(
+            f"{layout.path}: the language of its references cannot be told",
+            "name it or its column: --language java",
+        )
+    return found.most_common(1)[0][0]
+
+
+def read_pairs(layout: Layout) -> Iterator[Pair]:
+    """The pairs of a file, in its order. Raises UserError for a bad row, with its place."""
+    others: Iterator[tuple[int, Row]] | None = None
+    if layout.reference_path is not None:
+        others = read_table(layout.reference_path)
+    rows = read_table(layout.path)
+    paired = ((row, row) for row in rows) if others is None else zip_longest(rows, others)
+    for one, other in paired:
+        if one is None or other is None:
+            short = layout.path if one is None else layout.reference_path
+            raise UserError(
+                f"{short} has fewer rows than the file it goes with",
+                "give files whose rows belong together, one by one",
+            )
+        where = f"{layout.path}:{one[0]}"
+        prediction = _text(one[1], layout.prediction, where)
+        reference = _text(other[1], layout.reference, where)
+        yield Pair(_language(layout, one[1], other[1], where), reference, prediction)
+
+
+def _text(row: Row, column: str, where: str) -> str:
+    text = text_of(row.get(column))
+    if text is None:
+        found = type(row.get(column)).__name__
+        raise UserError(f"{where}: {column!r} is no text but {found}", "name another column")
+    return text
+
+
+def _language(layout: Layout, row: Row, other: Row, where: str) -> str:
+    if not layout.is_language_column:
+        return layout.language
+    value = row.get(layout.language, other.get(layout.language))
+    known = find_language(value) if isinstance(value, str) else None
+    if known is None:
+        raise UserError(
+            f"{where}: unknown language {value!r}; known: {', '.join(LANGUAGES)}",
+            "name another column, or one language for all rows: --language java",
+        )
+    return known.name

@@ -1,0 +1,64 @@
+"""Rows of JSONL, JSON, CSV, TSV and text files, one at a time."""
+
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from codemoe.errors import UserError
+from codemoe.jsonl import read_jsonl, read_lines
+
+Row = dict[str, Any]
+KINDS = ".jsonl, .jsonl.gz, .json, .csv, .tsv, .txt"
+LINE = "line"  # the only column of a text file
+
+
+def read_table(path: Path) -> Iterator[tuple[int, Row]]:
+    """(line or row number from 1, row). A text file has one program a line.
+
+    Raises UserError for a file that cannot be read, is empty, or is of no known kind.
+    """
+    kind = "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
+    kind = kind.removesuffix(".gz").lower()
+    if kind in (".jsonl", ".ndjson"):
+        yield from read_jsonl(path)
+    elif kind == ".json":
+        yield from _json_array(path)
+    elif kind in (".csv", ".tsv"):
+        yield from _separated(path, "," if kind == ".csv" else "\t")
+    elif kind == ".txt":
+        for line, text in read_lines(path, f"expected one of {KINDS}"):
+            yield line, {LINE: text.rstrip("\r\n")}
+    else:
+        raise UserError(f"{path}: no known kind of file", f"expected one of {KINDS}")
+
+
+def first_row(path: Path) -> Row:
+    """The first row of a file; raises UserError where it has none."""
+    for _, row in read_table(path):
+        return row
+    raise UserError(f"{path} is empty", f"expected rows; kinds: {KINDS}")
+
+
+def _json_array(path: Path) -> Iterator[tuple[int, Row]]:
+    text = "".join(text for _, text in read_lines(path, "expected a JSON array of objects"))
+    try:
+        rows = json.loads(text)
+    except ValueError as error:
+        raise UserError(f"{path}: broken JSON: {error}", "for one object a line: .jsonl") from error
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise UserError(f"{path}: not a JSON array of objects", "for one object a line: .jsonl")
+    yield from enumerate(rows, 1)
+
+
+def _separated(path: Path, delimiter: str) -> Iterator[tuple[int, Row]]:
+    csv.field_size_limit(sys.maxsize)
+    lines = (text for _, text in read_lines(path, "expected a CSV file with a line of names"))
+    reader = csv.DictReader(lines, delimiter=delimiter)
+    try:
+        for row in reader:
+            yield reader.line_num, {str(key): value for key, value in row.items()}
+    except csv.Error as error:
+        raise UserError(f"{path}:{reader.line_num}: broken CSV: {error}") from error

@@ -1,0 +1,25 @@
+"""The arithmetic of the `codebleu` package, version 0.7.0, quirks included.
+
+For comparing with published numbers, never for judging models: docs/codebleu.md lists what this
+arithmetic gives away. Written from the package's behaviour, on today's grammars.
+"""
+
+from codemoe.evaluate.codebleu.compat.program import (
+    CompatProgram,
+    read_compat,
+    read_compat_reference,
+)
+from codemoe.evaluate.codebleu.compat.score import (
+    PACKAGE_LANGUAGES,
+    compat_score,
+    count_pair,
+)
+
+__all__ = [
+    "PACKAGE_LANGUAGES",
+    "CompatProgram",
+    "compat_score",
+    "count_pair",
+    "read_compat",
+    "read_compat_reference",
+]

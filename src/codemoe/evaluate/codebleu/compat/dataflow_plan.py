@@ -1,0 +1,67 @@
+"""dataflow_rules.py in the numbers of a grammar, looked up once per process."""
+
+from dataclasses import dataclass
+from functools import cache
+
+from codemoe.evaluate.codebleu.compat.dataflow_rules import FLOW_RULES, FlowRules
+from codemoe.evaluate.codebleu.grammar import Grammar
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Which method reads a kind, and the numbers of the kinds and roles of FlowRules."""
+
+    rules: FlowRules
+    readers: dict[int, str]
+    tokens: frozenset[int]  # inner nodes that are read as one token
+    comments: frozenset[int]
+    identifiers: frozenset[int]
+    branches: frozenset[int]
+    with_else: frozenset[int]
+    commas: frozenset[int]
+    again_after: frozenset[int]
+    foreach_block: frozenset[int]
+    foreach_variables: frozenset[int]
+    loop_clauses: frozenset[int]
+    optional_right: frozenset[int]
+    outer_children: frozenset[int]
+    text: dict[int, str]
+    roles: dict[str, int]
+
+
+@cache
+def plan_for(grammar: Grammar) -> Plan | None:
+    rules = FLOW_RULES.get(grammar.language)
+    if rules is None:
+        return None
+    readers: dict[int, str] = {}
+    # In the order in which the package asks: the first that knows a kind reads it.
+    for reader, names in (
+        ("definition", rules.definitions),
+        ("assignment", rules.assignments),
+        ("increment", rules.increments),
+        ("choice", rules.ifs),
+        ("counted_loop", rules.fors),
+        ("foreach", rules.foreachs),
+        ("twice", rules.whiles),
+    ):
+        for kind in grammar.kinds(names):
+            readers.setdefault(kind, reader)
+    return Plan(
+        rules=rules,
+        readers=readers,
+        tokens=grammar.kinds(["string_literal", "string", "character_literal"]),
+        comments=grammar.kinds(["comment"]),
+        identifiers=grammar.kinds(["identifier"]),
+        branches=grammar.kinds(rules.branches),
+        with_else=frozenset(kind for kind, name in grammar.names.items() if "else" in name),
+        commas=grammar.kinds([","]),
+        again_after=grammar.kinds([rules.again_after]),
+        foreach_block=grammar.kinds([rules.foreach_block]),
+        foreach_variables=grammar.kinds([rules.foreach_variables]),
+        loop_clauses=grammar.kinds(rules.loop_clauses),
+        optional_right=grammar.kinds(rules.optional_right),
+        outer_children=grammar.kinds(rules.assigns_outer_children),
+        text=grammar.names,
+        roles=grammar.fields,
+    )

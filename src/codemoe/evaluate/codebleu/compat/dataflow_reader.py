@@ -1,0 +1,405 @@
+"""Reads a program as the package does: statement by statement, with the names' last places."""
+
+import sys
+from collections.abc import Callable
+from itertools import accumulate
+
+from codemoe.evaluate.codebleu.compat.dataflow_plan import Plan
+from codemoe.evaluate.codebleu.compat.text import package_texts
+from codemoe.evaluate.codebleu.tree import SyntaxTree
+
+COMES_FROM, COMPUTED_FROM = "comesFrom", "computedFrom"
+# Python gives up at 1,000 frames, of which the package and its caller use a few.
+MAX_DEPTH = 970
+MAX_FRAMES = 10 * MAX_DEPTH
+_REMEMBERED = 8  # results kept for each loop
+
+States = dict[str, tuple[int, ...]]
+Edge = tuple[str, int, str, tuple[str, ...], tuple[int, ...]]
+
+
+class Fails(Exception):
+    """Where the package raises, and so takes the program for one without data flow."""
+
+
+class Reader:
+    """Reads one program; edges are appended to `edges`, `states` is changed in place."""
+
+    def __init__(self, tree: SyntaxTree, plan: Plan) -> None:
+        self.tree = tree
+        self.plan = plan
+        self.edges: list[Edge] = []
+        self.states: States = {}
+        self.names: dict[int, tuple[int, str]] = {}  # leaf -> (token number, text), of variables
+        self.marks: list[int] = []  # variable leaves and nodes with a reader, in order
+        self.place: list[int] = []  # node -> how many marks stand before it
+        self.remembered: dict[int, list[tuple[States, list[Edge], States]]] = {}
+        self.comprehensions: set[int] = set()  # nodes with a clause that is read first
+        self.inside_tokens: set[int] = set()  # what the package fails to look up
+        self._number_tokens()
+
+    def _number_tokens(self) -> None:
+        tree, plan = self.tree, self.plan
+        kinds, after, starts, ends = tree.kinds, tree.after, tree.starts, tree.ends
+        if plan.loop_clauses:
+            parents = tree.parents
+            self.comprehensions = {
+                parents[node] for node, kind in enumerate(kinds) if kind in plan.loop_clauses
+            }
+        kind_names, cut, names, whole = plan.text, package_texts(tree), self.names, tree.text
+        empty: dict[int, list[tuple[int, int]]] = {}  # tokens without width at a place
+        for token, node in enumerate(self._tokens()):
+            first, end = node, after[node]
+            while after[first] > first + 1:
+                first += 1
+            start, stop = starts[first], ends[end - 1]
+            name = kind_names[kinds[node]]
+            if whole is not None and whole[start:stop] == name:
+                continue  # a keyword or a bracket
+            text = cut(start, stop)
+            if text != name:
+                names[node] = token, text
+            if start == stop:
+                empty.setdefault(start, []).append((token, node))
+        # Tokens are looked up by their place in the text: of empty ones there the last is found.
+        for leaves in empty.values():
+            last, _ = leaves[-1]
+            names.update((leaf, (last, "")) for _, leaf in leaves if leaf in names)
+        readers, inside, together = plan.readers, self.inside_tokens, self.comprehensions
+        marked = bytearray([kind in readers for kind in kinds])
+        for node in inside:
+            marked[node] = 0
+        for node in tree.leaves:
+            marked[node] = 0
+        for node in (*names, *together):
+            marked[node] = node not in inside
+        self.marks = [node for node, is_marked in enumerate(marked) if is_marked]
+        self.place = [0, *accumulate(marked)]
+
+    def _tokens(self) -> list[int]:
+        """Leaves that are no comments, and literals that are one token with all inside."""
+        tree, comments = self.tree, self.plan.comments
+        kinds, after = tree.kinds, tree.after
+        literals = [
+            node
+            for node, kind in enumerate(kinds)
+            if kind in self.plan.tokens and after[node] > node + 1
+        ]
+        nodes = tree.leaves
+        if literals:
+            for node in literals:
+                self.inside_tokens.update(range(node + 1, after[node]))
+            inside = self.inside_tokens
+            nodes = sorted(node for node in (*nodes, *literals) if node not in inside)
+        if not comments.isdisjoint(kinds):
+            nodes = [node for node in nodes if kinds[node] not in comments]
+        return nodes
+
+    def read_all(self) -> list[Edge]:
+        if len(self.tree.kinds) - len(self.tree.leaves) > MAX_DEPTH < self._depth():
+            raise Fails
+        # A level of the tree takes several of our frames, where the package needs one.
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(max(limit, MAX_FRAMES))
+        try:
+            self.read(0)
+        finally:
+            sys.setrecursionlimit(limit)
+        return self.edges
+
+    def _depth(self) -> int:
+        deepest = 0
+        opened: list[int] = []
+        for node, end in enumerate(self.tree.after):
+            while opened and opened[-1] <= node:
+                opened.pop()
+            if end > node + 1:
+                opened.append(end)
+                deepest = max(deepest, len(opened))
+        return deepest
+
+    # -- reading ------------------------------------------------------------------------------
+
+    def read(self, node: int | None) -> None:
+        """Read a node with the reader of its kind; most have none and are read through."""
+        if node is None or node in self.inside_tokens:
+            raise Fails
+        leaf = self.names.get(node)
+        if leaf is not None:
+            self.use(node, leaf)
+            return
+        place = self.place
+        at, end = place[node], place[self.tree.after[node]]
+        if at < end and self.marks[at] == node:
+            self.read_known(node)
+        else:
+            self.read_range(at, end)
+
+    def read_range(self, at: int, end: int) -> None:
+        marks, names, place, after = self.marks, self.names, self.place, self.tree.after
+        while at < end:
+            node = marks[at]
+            leaf = names.get(node)
+            if leaf is not None:
+                self.use(node, leaf)
+                at += 1
+            else:
+                self.read_known(node)
+                at = place[after[node]]
+
+    def read_known(self, node: int) -> None:
+        reader = self.plan.readers.get(self.tree.kinds[node])
+        if reader is None:
+            children = self.children(node)
+            clauses = self.plan.loop_clauses
+            kinds = self.tree.kinds
+            for child in sorted(children, key=lambda child: kinds[child] not in clauses):
+                self.read(child)
+        elif reader == "definition":
+            self.definition(node)
+        elif reader == "assignment":
+            self.assignment(node)
+        elif reader == "increment":
+            names = self.variables(node)
+            self.edges_between(names, names, COMPUTED_FROM)
+        elif reader == "choice":
+            self.choice(node)
+        else:
+            self.loop(node, getattr(self, reader))
+
+    def use(self, node: int, leaf: tuple[int, str]) -> None:
+        token, name = leaf
+        known = self.states.get(name)
+        if known is not None:
+            self.edges.append((name, token, COMES_FROM, (name,), known))
+            return
+        if self.tree.kinds[node] in self.plan.identifiers:
+            self.states[name] = (token,)
+        self.edges.append((name, token, COMES_FROM, (), ()))
+
+    def definition(self, node: int) -> None:
+        rules = self.plan.rules
+        value: int | None
+        name_at, value_at = rules.name_and_value
+        if isinstance(name_at, str):
+            name, value = self.child(node, name_at), self.child(node, str(value_at))
+        else:
+            children = self.children(node)
+            low, high = rules.children_with_value
+            if name_at >= len(children):
+                raise Fails
+            name = children[name_at]
+            value = children[int(value_at)] if low <= len(children) <= high else None
+        if name is None:
+            raise Fails
+        if value is None:
+            for token, text in self.variables(name):
+                self.edges.append((text, token, COMES_FROM, (), ()))
+                self.states[text] = (token,)
+            return
+        names, values = self.variables(name), self.variables(value)
+        self.read(value)
+        self.edges_between(names, values, COMES_FROM)
+
+    def assignment(self, node: int) -> None:
+        plan, kind = self.plan, self.tree.kinds[node]
+        left, right = self.child(node, "left"), self.child(node, "right")
+        if not plan.rules.assigns_in_pairs:
+            self.read(right)
+            if left is None or right is None:
+                raise Fails
+            self.edges_between(self.variables(left), self.variables(right), COMPUTED_FROM)
+            return
+        if kind in plan.loop_clauses:
+            lefts, rights = [left], [self.children(node)[-1]]
+        elif right is None and kind in plan.optional_right:
+            return
+        else:
+            lefts, rights = self.pairs(left, right)
+            if kind in plan.outer_children:
+                children = self.children(node)
+                lefts, rights = [children[0]], [children[-1]]
+        self.assign_lists(lefts, rights)
+
+    def assign_lists(self, lefts: list[int | None], rights: list[int]) -> None:
+        for one in rights:
+            self.read(one)
+        for target, one in zip(lefts, rights, strict=False):
+            if target is None:
+                raise Fails
+            sources = self.variables(one)
+            names = tuple([text for _, text in sources])
+            tokens = tuple([token for token, _ in sources])
+            for token, text in self.variables(target):
+                self.edges.append((text, token, COMPUTED_FROM, names, tokens))
+                self.states[text] = (token,)
+
+    def pairs(self, left: int | None, right: int | None) -> tuple[list[int | None], list[int]]:
+        if left is None or right is None:
+            raise Fails
+        commas, kinds = self.plan.commas, self.tree.kinds
+        lefts = [child for child in self.children(left) if kinds[child] not in commas]
+        rights = [child for child in self.children(right) if kinds[child] not in commas]
+        if len(lefts) != len(rights) or not lefts:
+            return [left], [right]
+        return list(lefts), rights
+
+    def choice(self, node: int) -> None:
+        plan, kinds = self.plan, self.tree.kinds
+        before = self.states
+        ends: list[States] = []
+        straight = before.copy()
+        has_else = kinds[node] in plan.with_else
+        branched = False
+        for child in self.children(node):
+            kind = kinds[child]
+            has_else = has_else or kind in plan.with_else
+            if kind not in plan.branches and not branched:
+                self.states = straight
+                self.read(child)
+                straight = self.states
+            else:
+                branched = plan.rules.branches_to_end
+                self.states = before.copy()
+                self.read(child)
+                ends.append(self.states)
+        ends.append(straight)
+        if plan.rules.keeps_states == "always" or not has_else:
+            ends.append(before)
+        self.states = _joined(ends)
+
+    def loop(self, node: int, read: Callable[[int], None]) -> None:
+        """Read a loop with its reader and merge what it gives; not again for the same states."""
+        known = self.remembered.setdefault(node, [])
+        for before, segment, behind in known:
+            if before == self.states:
+                self.edges += segment
+                self.states = behind.copy()
+                return
+        before = self.states.copy()
+        outer, self.edges = self.edges, []
+        read(node)
+        segment = _merged_alike(self.edges)
+        self.edges = outer
+        self.edges += segment
+        if len(known) < _REMEMBERED:
+            known.append((before, segment, self.states.copy()))
+
+    def counted_loop(self, node: int) -> None:
+        plan, kinds = self.plan, self.tree.kinds
+        children = self.children(node)
+        for child in children:
+            self.read(child)
+        again = False
+        for child in children:
+            if again:
+                self.read(child)
+            elif kinds[child] in plan.again_after:
+                if plan.rules.again_role:
+                    update = self.child(child, plan.rules.again_role)
+                    if update is not None:
+                        self.read(update)
+                again = True
+
+    def foreach(self, node: int) -> None:
+        plan = self.plan
+        name_role, value_role, body_role = plan.rules.foreach_roles
+        children = self.children(node)
+        if plan.rules.foreach_variables:
+            kinds = self.tree.kinds
+            named = [child for child in children if kinds[child] in plan.foreach_variables]
+            value, name = [*named, None, None][:2]
+        else:
+            name, value = self.child(node, name_role), self.child(node, value_role)
+        body = self.child(node, body_role) if body_role else None
+        for _ in range(2):
+            if plan.rules.foreach_lists:
+                if plan.rules.foreach_in_pairs:
+                    lefts, rights = self.pairs(name, value)
+                elif value is None:
+                    raise Fails
+                else:
+                    lefts, rights = [name], [value]
+                self.assign_lists(lefts, rights)
+            else:
+                self.read(value)
+                if name is None or value is None:
+                    raise Fails
+                self.edges_between(self.variables(name), self.variables(value), COMPUTED_FROM)
+            if not plan.rules.foreach_block:
+                self.read(body)
+            elif self.tree.kinds[children[-1]] in plan.foreach_block:
+                self.read(children[-1])
+
+    def twice(self, node: int) -> None:
+        children = self.children(node)
+        for _ in range(2):
+            for child in children:
+                self.read(child)
+
+    # -- parts of the tree --------------------------------------------------------------------
+
+    def children(self, node: int) -> list[int]:
+        after = self.tree.after
+        found = []
+        child, end = node + 1, after[node]
+        while child < end:
+            found.append(child)
+            child = after[child]
+        return found
+
+    def child(self, node: int, role: str) -> int | None:
+        """The first child in a role."""
+        number = self.plan.roles.get(role)
+        fields = self.tree.fields
+        for child in self.children(node):
+            if fields[child] == number:
+                return child
+        return None
+
+    def variables(self, node: int) -> list[tuple[int, str]]:
+        """(token, text) of all variable leaves of a node."""
+        if node in self.inside_tokens:
+            raise Fails
+        names, marks = self.names, self.marks
+        low, high = self.place[node], self.place[self.tree.after[node]]
+        return [names[mark] for mark in marks[low:high] if mark in names]
+
+    def edges_between(
+        self, names: list[tuple[int, str]], values: list[tuple[int, str]], relation: str
+    ) -> None:
+        """An edge from each value to each name."""
+        for token, text in names:
+            for source, source_text in values:
+                self.edges.append((text, token, relation, (source_text,), (source,)))
+            self.states[text] = (token,)
+
+
+def _joined(ends: list[States]) -> States:
+    """Every name with all places it may come from, in order."""
+    joined = ends[0].copy()
+    mixed: dict[str, set[int]] = {}
+    for one in ends[1:]:
+        for name, places in one.items():
+            known = joined.get(name)
+            if known is None:
+                joined[name] = places
+            elif known is not places and known != places:
+                mixed.setdefault(name, set(known)).update(places)
+    for name, all_places in mixed.items():
+        joined[name] = tuple(sorted(all_places))
+    return joined
+
+
+def _merged_alike(edges: list[Edge]) -> list[Edge]:
+    """Edges of one name, token and relation in one, where the first of them stood."""
+    merged: dict[tuple[str, int, str], Edge] = {}
+    for edge in edges:
+        key = edge[:3]
+        known = merged.get(key)
+        if known is None:
+            merged[key] = edge
+        else:
+            names = tuple(sorted({*known[3], *edge[3]}))
+            merged[key] = (*key, names, tuple(sorted({*known[4], *edge[4]})))
+    return list(merged.values())

@@ -1,0 +1,229 @@
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from codemoe.errors import UserError
+from codemoe.evaluate.audit import AuditRequest, audit_files
+from codemoe.evaluate.audit.claims import claim_of, is_score_table, read_claim
+from codemoe.evaluate.audit.columns import find_column
+from codemoe.evaluate.audit.rows import find_layout, read_pairs
+from codemoe.evaluate.codebleu import score_corpus
+from tests.evaluate.codebleu.programs import PROGRAMS
+
+SHARED = Path(__file__).parents[3].parent / "shared" / "data"
+JAVA, PYTHON, CPP = PROGRAMS["java"], PROGRAMS["python"], PROGRAMS["cpp"]
+
+
+def jsonl(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def audit(path: Path, **options: Any) -> dict[str, Any]:
+    (result,) = audit_files(AuditRequest(files=[path], workers=1, **options))
+    return result
+
+
+@pytest.mark.parametrize(
+    ("columns", "found"),
+    [
+        ("prediction reference", ("prediction", "reference")),
+        ("Generated Code,ground_truth", ("Generated Code", "ground_truth")),
+        ("task_id,completion,canonical_solution", ("completion", "canonical_solution")),
+        ("output,target,lang", ("output", "target")),
+    ],
+)
+def test_columns_are_known_by_their_usual_names(columns: str, found: tuple[str, str]) -> None:
+    names = columns.split(",") if "," in columns else columns.split()
+    row = dict.fromkeys(names, "x")
+    prediction = find_column(row, "prediction", None)
+    assert prediction is not None
+    reference = find_column(row, "reference", None, but=(prediction,))
+    assert (prediction, reference) == found
+
+
+def test_a_named_column_must_be_there() -> None:
+    with pytest.raises(UserError, match="no column 'x'; found: 'a'"):
+        find_column({"a": 1}, "prediction", "x")
+
+
+ROWS = [
+    {"lang": "Java", "generated": JAVA, "gold": JAVA},
+    {"lang": "py", "generated": JAVA, "gold": PYTHON},
+    {"lang": "C++", "generated": "", "gold": CPP},
+]
+
+
+def write_as(kind: str, folder: Path) -> Path:
+    path = folder / f"rows.{kind}"
+    if kind == "jsonl":
+        return jsonl(path, ROWS)
+    if kind == "json":
+        path.write_text(json.dumps(ROWS), encoding="utf-8")
+        return path
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(ROWS[0]), delimiter="\t" if kind == "tsv" else ",")
+        writer.writeheader()
+        writer.writerows(ROWS)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "json", "csv", "tsv"])
+def test_every_kind_of_file_gives_the_same(kind: str, tmp_path: Path) -> None:
+    result = audit(write_as(kind, tmp_path))
+    direct = score_corpus(
+        [row["gold"] for row in ROWS],
+        [row["generated"] for row in ROWS],
+        [row["lang"] for row in ROWS],
+    )
+    assert result["corrected"]["codebleu"] == direct.codebleu
+    assert (result["empty"], result["wrong_language"]) == (1, 1)
+    assert result["by_language"]["python"]["answered_in"] == {"java": 1}
+    assert "'generated'" in result["layout"]
+    assert "'gold'" in result["layout"]
+
+
+def test_text_files_have_a_program_a_line(tmp_path: Path) -> None:
+    one, other = tmp_path / "predictions.txt", tmp_path / "references.txt"
+    line = " ".join(JAVA.split())
+    one.write_text(f"{line}\n\n", encoding="utf-8")
+    other.write_text(f"{line}\n{line}\n", encoding="utf-8")
+    result = audit(one, references=[other], language="java")
+    assert result["n"] == 2
+    assert result["corrected"]["codebleu"] == pytest.approx(0.5)
+
+
+def test_the_language_of_a_file_is_found_out_or_named(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "rows.jsonl", [{"prediction": JAVA, "reference": PYTHON}] * 3)
+    layout = find_layout(path, None, None, None, None)
+    assert (layout.language, layout.was_detected) == ("python", True)
+    assert [pair.language for pair in read_pairs(layout)] == ["python"] * 3
+    named = find_layout(path, None, None, None, "C#")
+    assert (named.language, named.is_language_column) == ("csharp", False)
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "found", "fix"),
+    [
+        ([{"a": 1}], {}, "no column for the predictions; found: 'a'", "--prediction NAME"),
+        ([{"output": "x"}], {}, "no column for the references", "--references FILE"),
+        (
+            [{"prediction": 3, "reference": "int a;"}],
+            {"language": "java"},
+            ":1: 'prediction' is no text but int",
+            "",
+        ),
+        (
+            [{"prediction": "x", "reference": "x", "lang": "java"}, {"prediction": "x"}],
+            {},
+            ":2: unknown language None",
+            "--language java",
+        ),
+        (
+            [{"prediction": "x = 1", "reference": "x = 1"}],
+            {},
+            "cannot be told",
+            "--language java",
+        ),
+        (
+            [{"prediction": "x", "reference": "x"}],
+            {"language": "klingon"},
+            "neither a column nor a known language",
+            "python",
+        ),
+        ([{"prediction": "x", "reference": "# x", "lang": "python"}], {}, "nothing to score", ""),
+    ],
+)
+def test_what_cannot_be_read_is_told(
+    rows: list[dict[str, Any]], options: dict[str, Any], found: str, fix: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError) as error:
+        audit(jsonl(tmp_path / "rows.jsonl", rows), **options)
+    assert found in error.value.what
+    assert fix in error.value.fix
+
+
+def test_files_of_different_length(tmp_path: Path) -> None:
+    one = jsonl(tmp_path / "a.jsonl", [{"prediction": JAVA}] * 3)
+    other = jsonl(tmp_path / "b.jsonl", [{"reference": JAVA}] * 2)
+    with pytest.raises(UserError, match=r"b\.jsonl has fewer rows"):
+        audit(one, references=[other], language="java")
+    with pytest.raises(UserError, match="3 files and 2 of --references"):
+        audit_files(AuditRequest(files=[one] * 3, references=[other] * 2))
+
+
+# -- claims ------------------------------------------------------------------------------------
+
+PARTS = "ngram_match_score weighted_ngram_match_score syntax_match_score dataflow_match_score"
+
+
+def table(*rows: tuple[float, ...]) -> list[dict[str, str]]:
+    names = ["codebleu", *PARTS.split()]
+    return [dict(zip(names, map(str, row), strict=True)) for row in rows]
+
+
+def test_a_claim_is_weighed() -> None:
+    claim = claim_of(table((0.25, 0, 0, 0.0, 0.0), (0.5, 0.5, 0.5, 0.5, 0.5)), "x")
+    assert claim.codebleu == pytest.approx(0.375)
+    assert claim.worth == pytest.approx(0.25)
+    assert claim.free_rows == 1
+    assert claim.zero_parts == ()
+    assert is_score_table(table((0.25, 0, 0, 0, 0))[0])
+    assert not is_score_table({"codebleu": "1", "prediction": "x"})
+
+
+def test_a_table_alone_is_audited(tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    rows = table(*[(0.25, 0, 0, 0, 0)] * 3)
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    result = audit(path)
+    assert result["claimed"]["worth"] == 0.0
+    assert "given away: all of its 3 rows" in result["findings"][0]
+    assert read_claim(path).zero_parts[-1] == "dataflow_match"
+
+
+def test_a_claim_that_the_predictions_do_not_give(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "rows.jsonl", ROWS)
+    assert any("Not reproducible" in words for words in audit(path, claimed=0.99)["findings"])
+    same = audit(path)["compat"]["codebleu"]
+    assert any(words.startswith("Reproducible") for words in audit(path, claimed=same)["findings"])
+
+
+def test_a_mixture_that_collapsed_is_told(tmp_path: Path) -> None:
+    rows = [
+        {"language": language, "reference": PROGRAMS[language], "prediction": JAVA}
+        for language in ("java", "python", "cpp", "go")
+        for _ in range(6)
+    ]
+    words = " ".join(audit(jsonl(tmp_path / "rows.jsonl", rows))["findings"])
+    assert "Collapse: 24 of 24 answers are Java" in words
+    assert "Not one answer is clearly Go" in words
+    assert "18 of 24 answers are in another language" in words
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="no shared/data here")
+def test_the_reference_systems_story() -> None:
+    folder = SHARED / "reference_outputs"
+    result = audit(
+        folder / "mixed_moe_predictions.jsonl",
+        references=[folder / "mixed_references.jsonl"],
+        scores=[folder / "mixed_moe_published_scores.csv"],
+    )
+    assert result["claimed"]["codebleu"] == pytest.approx(0.2511, abs=1e-4)
+    assert result["claimed"]["worth"] == pytest.approx(0.0011, abs=1e-4)
+    assert result["claimed"]["free_rows"] == 199
+    assert result["compat"]["without_free_points"] == pytest.approx(0.16, abs=0.005)
+    assert 0.12 < result["corrected"]["codebleu"] < 0.18
+    words = " ".join(result["findings"])
+    for told in ("Not reproducible", "No better than wrong answers", "Collapse", "Not one answer"):
+        assert told in words
+    # The page in docs/ has these figures.
+    page = (Path(__file__).parents[3] / "docs" / "audit-reference.md").read_text()
+    assert f"{result['compat']['codebleu']:.4f}" in page
+    assert f"{result['corrected']['codebleu']:.4f}" in page

@@ -1,0 +1,200 @@
+"""The package's arithmetic, against values recorded from it, and each of its known faults.
+
+golden.json was recorded from codebleu 0.7.0 in its own virtual environment, on the grammars that it
+pins, with benchmarks/codebleu_peer.py and twelve values of PYTHONHASHSEED; `dataflow_match` lists
+the different results of those.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from codemoe.evaluate.codebleu import CodeBleu, score_corpus, score_pair
+from codemoe.evaluate.codebleu.compat import (
+    PACKAGE_LANGUAGES,
+    compat_score,
+    count_pair,
+    read_compat,
+)
+from codemoe.evaluate.codebleu.compat.keywords import KEYWORDS
+from codemoe.evaluate.codebleu.compat.subtrees import package_subtrees
+from codemoe.evaluate.codebleu.tree import parse
+from codemoe.languages import LANGUAGES
+from tests.evaluate.codebleu.programs import PROGRAMS
+
+GOLDEN = json.loads(Path(__file__).with_name("golden.json").read_text(encoding="utf-8"))
+SHARED = Path(__file__).parents[4].parent / "shared" / "data"
+PARTS = ("ngram_match", "weighted_ngram_match", "syntax_match")
+
+
+def compat(reference: str, prediction: str, language: str) -> CodeBleu:
+    pair = read_compat(reference, language), read_compat(prediction, language)
+    return compat_score(count_pair(*pair))
+
+
+def test_the_golden_pairs_are_of_every_language_of_the_package() -> None:
+    assert {row["language"] for row in GOLDEN} == PACKAGE_LANGUAGES
+    assert set(LANGUAGES) - PACKAGE_LANGUAGES == {"typescript"}
+
+
+@pytest.mark.parametrize("row", GOLDEN, ids=lambda row: row["language"])
+def test_parity(row: dict) -> None:
+    score = compat(row["reference"], row["prediction"], row["language"])
+    for part in PARTS:
+        assert getattr(score, part) == pytest.approx(row[part], abs=1e-9), part
+    flows = row["dataflow_match"]
+    assert score.dataflow_match is not None
+    if len(flows) == 1:
+        assert score.dataflow_match == pytest.approx(flows[0], abs=1e-9)
+    else:
+        assert min(flows) - 1e-9 <= score.dataflow_match <= max(flows) + 1e-9
+
+
+def test_the_corrected_score_is_another_one() -> None:
+    # The wrong twin: were both modes one, parity would say nothing.
+    differ = {part: 0 for part in (*PARTS, "dataflow_match")}
+    for row in GOLDEN:
+        ours = score_pair(row["reference"], row["prediction"], row["language"])
+        for part in PARTS:
+            differ[part] += abs(getattr(ours, part) - row[part]) > 1e-6
+        differ["dataflow_match"] += ours.dataflow_match not in row["dataflow_match"]
+    assert all(count > len(GOLDEN) / 3 for count in differ.values()), differ
+
+
+@pytest.mark.parametrize("language", sorted(PACKAGE_LANGUAGES))
+def test_an_empty_answer_scores_a_quarter(language: str) -> None:
+    score = compat(PROGRAMS[language], "", language)
+    assert score == CodeBleu(0.25, 0.0, 0.0, 0.0, 0.0)
+    assert score_pair(PROGRAMS[language], "", language).codebleu == 0.0
+    pair = read_compat(PROGRAMS[language], language), read_compat("", language)
+    assert compat_score(count_pair(*pair), mended=True).codebleu == 0.0
+
+
+def test_white_space_makes_tokens() -> None:
+    spaced, unspaced = "x = a + b\ny = x * 2\n", "x=a+b\ny=x*2\n"
+    assert compat(spaced, unspaced, "python").ngram_match == 0.0
+    assert score_pair(spaced, unspaced, "python").ngram_match == pytest.approx(1.0)
+
+
+def test_the_weighted_part_takes_every_reference_for_two_tokens_long() -> None:
+    reference = "a b c d e f g h"
+    short = compat(reference, "a b c", "python")
+    full = compat(reference, "a b c x y z u v", "python")
+    # The same n-grams of the reference are found: brevity costs the one nothing, the other neither.
+    assert short.weighted_ngram_match == pytest.approx(full.weighted_ngram_match)
+    assert short.ngram_match < 0.5
+
+
+def test_keyword_lists_are_the_packages() -> None:
+    assert "True" in KEYWORDS["javascript"]
+    assert "true" not in KEYWORDS["javascript"]
+    assert not {"async", "of"} & KEYWORDS["javascript"]
+    assert "cout" in KEYWORDS["cpp"]
+    assert "nullptr" not in KEYWORDS["cpp"]
+
+
+def test_one_subtree_matches_any_number() -> None:
+    reference = "a = 1\nb = 2\nc = 3\nd = 4"
+    # All but the module itself is found in one statement.
+    assert compat(reference, "a = 1", "python").syntax_match == pytest.approx(8 / 9)
+    assert score_pair(reference, "a = 1", "python").syntax_match == pytest.approx(2 / 9)
+
+
+def test_cpp_is_read_as_csharp() -> None:
+    # A C++ declaration is no definition there: a copy gives the same flow as a sum.
+    code = "int f(int a, int b) { int c = a; return c; }"
+    other = code.replace("int c = a", "int c = a * a")
+    assert compat(code, other, "cpp").dataflow_match == 1.0
+    assert score_pair(code, other, "cpp").dataflow_match < 1.0  # type: ignore[operator]
+
+
+def test_python_documentation_goes_and_broken_python_keeps_its_comments() -> None:
+    code = 'def f():\n    """Say it."""\n    return 1  # one\n'
+    assert compat(code, "def f():\n    return 1\n", "python").syntax_match == 1.0
+    # The standard tokenizer fails on a bracket that never closes, and then nothing is removed.
+    broken = 'def f():\n    """Say it."""\n    return (1  # one\n'
+    kept = read_compat(broken, "python").subtrees
+    assert kept == package_subtrees(parse(broken.strip(), "python"))
+
+
+def test_text_behind_a_wide_character_is_shifted() -> None:
+    # Columns of bytes are used as columns of characters: names behind an `é` are cut wrongly.
+    plain, wide = 'f("e"); a += b; c += a;', 'f("é"); a += b; c += a;'
+    assert compat(plain, plain, "javascript").dataflow_match == 1.0
+    shifted = read_compat(wide, "javascript").flow
+    assert shifted != read_compat(plain, "javascript").flow
+
+
+def test_trees_deeper_than_the_packages_recursion_have_no_flow() -> None:
+    code = "a = 1\nb = " + "(" * 2000 + "a" + ")" * 2000 + "\n"
+    assert not read_compat(code, "python").flow
+    shallow = "a = 1\nb = " + "(" * 20 + "a" + ")" * 20 + "\n"
+    assert read_compat(shallow, "python").flow
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "void f() { " + "a = b = " * 400 + "1; }",
+        "void f() { " + "while (a < b) { if (a) { a = b; " * 150 + "}} " * 150 + "}",
+        "void f() { " + "for (int i = 0; i < n; i++) { " * 300 + "}" * 300 + "}",
+    ],
+    ids=["assignments", "loops", "for"],
+)
+def test_deep_trees_that_the_package_reads_are_read(code: str) -> None:
+    assert read_compat(code, "java").flow
+    assert score_pair(code, code, "java").codebleu == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("depth", [3, 40])
+def test_nested_loops_are_not_read_two_to_the_depth_times(depth: int) -> None:
+    head = "".join(f"while (a{i} < n) {{ a{i} = a{i} + 1; " for i in range(depth))
+    code = f"void f(int n) {{ {head} {'}' * depth} }}"
+    assert read_compat(code, "java").flow.total() > 2 * depth
+
+
+def test_pooled_is_not_the_mean() -> None:
+    references = [PROGRAMS["java"], "int a = 1 ;"]
+    score = score_corpus(references, [references[0], ""], "java", mode="compat")
+    assert score.codebleu == pytest.approx((1.0 + 0.25) / 2, abs=1e-6)
+    assert score.pooled.codebleu > score.codebleu
+
+
+def test_wrong_mode_for_a_language() -> None:
+    from codemoe.errors import UserError
+
+    with pytest.raises(UserError, match="no TypeScript"):
+        score_corpus(["a"], ["a"], "ts", mode="compat")
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="no shared/data here")
+@pytest.mark.parametrize(
+    ("predictions", "references", "language", "printed"),
+    [
+        ("java_finetuned", "java_references", "java", 0.4287),
+        ("python_finetuned", "python_references", "python", 0.4000),
+        ("mixed_base", "mixed_base_references", "expert", 0.1660),
+    ],
+)
+def test_the_papers_figures(
+    predictions: str, references: str, language: str, printed: float
+) -> None:
+    from codemoe.evaluate.audit.rows import find_layout, read_pairs
+
+    folder = SHARED / "reference_outputs"
+    layout = find_layout(
+        folder / f"{predictions}_predictions.jsonl",
+        folder / f"{references}.jsonl",
+        None,
+        None,
+        language,
+    )
+    pairs = list(read_pairs(layout))
+    score = score_corpus(
+        [pair.reference for pair in pairs],
+        [pair.prediction for pair in pairs],
+        [pair.language for pair in pairs],
+        mode="compat",
+    )
+    assert score.codebleu == pytest.approx(printed, abs=0.002)

@@ -1,0 +1,107 @@
+from itertools import pairwise
+
+import pytest
+
+from codemoe.evaluate.codebleu import score_pair
+from codemoe.evaluate.codebleu.grammar import grammar_of
+from codemoe.evaluate.codebleu.source import has_xlcost_marks, source_text
+from codemoe.evaluate.codebleu.tokens import tokens_of
+from codemoe.evaluate.codebleu.tree import (
+    BLOCK_BYTES,
+    PROBE_BYTES,
+    _blocks,
+    parse,
+    unreadable_bytes,
+    without_comments,
+)
+from codemoe.languages import LANGUAGES
+from tests.evaluate.codebleu.programs import PROGRAMS
+
+RELEASED = (
+    "def f ( a ) : NEW_LINE INDENT if a : NEW_LINE INDENT return a NEW_LINE DEDENT "
+    "print ( ' x \u2581 y ' ) NEW_LINE return 0 NEW_LINE DEDENT print ( f ( 1 ) ) NEW_LINE"
+)
+LAID_OUT = (
+    "def f ( a ) : \n    if a : \n        return a \n    print ( ' x   y ' ) \n    return 0 \n"
+    "print ( f ( 1 ) ) \n"
+)
+
+
+def test_xlcost_marks_become_layout() -> None:
+    assert source_text(RELEASED, "python").split() == LAID_OUT.split()
+    assert unreadable_bytes(parse(source_text(RELEASED, "python"), "python")) == 0
+    assert unreadable_bytes(parse(RELEASED, "python")) > 0
+    assert has_xlcost_marks(RELEASED)
+    assert not has_xlcost_marks(LAID_OUT)
+
+
+def test_released_and_laid_out_code_score_the_same() -> None:
+    score = score_pair(RELEASED, LAID_OUT, "python")
+    assert score.syntax_match == score.dataflow_match == 1.0
+    assert score.ngram_match > 0.9
+
+
+@pytest.mark.parametrize("language", list(LANGUAGES))
+def test_real_code_stays_as_it_is(language: str) -> None:
+    code = "<?php " + PROGRAMS["php"] if language == "php" else PROGRAMS[language]
+    assert source_text(code, language) == code.rstrip()
+
+
+def test_php_needs_no_tag() -> None:
+    tagged = score_pair("<?php " + PROGRAMS["php"], PROGRAMS["php"], "php")
+    assert tagged.codebleu == pytest.approx(1.0)
+    assert score_pair(PROGRAMS["php"], "", "php").codebleu == 0.0
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "is_whole"),
+    [
+        ("java", "class A { int f() { return 1; } }\n" * 1000, True),
+        ("java", "for i in x:\n    a[i] = b\n" * 1500, False),
+        ("java", "x = a<a<" + "a<" * 3000, False),  # every reading of it would be tried
+        ("java", "1 2 3", True),
+        ("python", "x = [" + "1, " * 200_000 + "]", False),
+    ],
+)
+def test_long_text_that_reads_badly_is_parsed_in_blocks(
+    language: str, text: str, is_whole: bool
+) -> None:
+    source = text.encode()
+    blocks = _blocks(source, grammar_of(language))
+    assert (len(blocks) == 1) == is_whole
+    assert blocks[0][0] == 0
+    assert blocks[-1][1] == len(source)
+    assert all(end == start for (_, end), (start, _) in pairwise(blocks))
+    if not is_whole:
+        assert len(source) > PROBE_BYTES // 8
+        assert max(end - start for start, end in blocks) <= BLOCK_BYTES
+
+
+def test_no_byte_is_lost_between_blocks() -> None:
+    text = "for i in x:\n    a[i] = b\n" * 1500
+    whole = parse(text, "java")
+    assert "".join(tokens_of(without_comments(whole), whole)) == "".join(text.split())
+    assert whole.after[0] == len(whole.kinds)
+
+
+@pytest.mark.parametrize("language", list(LANGUAGES))
+def test_the_lists_of_a_tree_fit_together(language: str) -> None:
+    tree = parse(source_text(PROGRAMS[language], language), language)
+    size = len(tree.kinds)
+    assert tree.after[0] == size
+    for lists in (tree.fields, tree.starts, tree.ends, tree.after, tree.parents):
+        assert len(lists) == size
+    for node in range(1, size):
+        parent = tree.parents[node]
+        assert parent < node < tree.after[node] <= tree.after[parent]
+    assert tree.leaves == [node for node in range(size) if tree.after[node] == node + 1]
+    ends = [tree.ends[leaf] for leaf in tree.leaves]
+    assert ends == sorted(ends)
+
+
+def test_a_tree_without_comments() -> None:
+    tree = parse("int a; // one\n/* two */ int b;", "java")
+    bare = without_comments(tree)
+    same = parse("int a; int b;", "java")
+    assert (bare.kinds, bare.after, bare.parents) == (same.kinds, same.after, same.parents)
+    assert without_comments(same) is same
