@@ -6,7 +6,7 @@
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import ValidationError
@@ -80,13 +80,13 @@ _PLAIN = {
 }
 
 
-def _readable(error: ValidationError, where: str) -> str:
+def _readable(error: ValidationError, where: str, schema: type[Config] = Recipe) -> str:
     lines = []
     for item in error.errors():
         key = ".".join(str(part) for part in item["loc"]) or "(top level)"
         message = _PLAIN.get(item["type"], item["msg"].removeprefix("Value error, "))
         if item["type"] == "extra_forbidden":
-            message += _suggestion(item["loc"])
+            message += _suggestion(item["loc"], schema)
         elif item["type"] not in ("missing", "value_error"):
             given = repr(item.get("input"))
             message += f" (found {given})" if len(given) <= 60 else ""
@@ -94,9 +94,9 @@ def _readable(error: ValidationError, where: str) -> str:
     return f"{len(lines)} error{'s' if len(lines) > 1 else ''} in {where}:\n" + "\n".join(lines)
 
 
-def _suggestion(place: tuple[int | str, ...]) -> str:
+def _suggestion(place: tuple[int | str, ...], schema: type[Config]) -> str:
     """The keys that were probably meant: the same name elsewhere, or a near spelling."""
-    known = list(_keys(Recipe))
+    known = list(_keys(schema))
     wrong = [part for part in place if isinstance(part, str)]
     meant = [key for key in known if key.rpartition(".")[2] == wrong[-1]][:3]
     meant = meant or get_close_matches(".".join(wrong), known, 1, 0.8)
@@ -117,25 +117,35 @@ def _sections_in(annotation: Any) -> list[type[Config]]:
     return [section for part in get_args(annotation) for section in _sections_in(part)]
 
 
-def make_recipe(tree: Any, where: str = "the recipe") -> Recipe:
-    """Check a tree of keys and values; one UserError names every key that is wrong."""
+Schema = TypeVar("Schema", bound=Config)
+
+
+def validate(schema: type[Schema], tree: Any, where: str, example: str) -> Schema:
+    """Check a tree of keys and values; one UserError names every key that is wrong.
+
+    `example` is the place of a complete one, for the message.
+    """
     if not isinstance(tree, dict):
         found = "is empty" if tree is None else f"holds a {type(tree).__name__}"
         raise UserError(
-            f"{where} {found}; expected keys and values",
-            "see recipes/demo.yaml for a complete example",
+            f"{where} {found}; expected keys and values", f"see {example} for a complete example"
         )
     try:
-        return Recipe.model_validate(tree)
+        return schema.model_validate(tree)
     except ValidationError as error:
         raise UserError(
-            _readable(error, where), "mend these keys; recipes/demo.yaml is a complete example"
+            _readable(error, where, schema), f"mend these keys; {example} is a complete example"
         ) from None
+
+
+def make_recipe(tree: Any, where: str = "the recipe") -> Recipe:
+    """A recipe from a tree of keys and values; one UserError names every key that is wrong."""
+    return validate(Recipe, tree, where, "recipes/demo.yaml")
 
 
 def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
     """Read a recipe file and apply `key=value` overrides; every error is a UserError."""
-    tree = _read_yaml(path)
+    tree = read_yaml(path)
     for override in overrides or []:
         if tree is not None and not isinstance(tree, dict):
             break  # make_recipe says what is wrong with the file
@@ -144,7 +154,8 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
     return make_recipe(tree, str(path))
 
 
-def _read_yaml(path: Path) -> Any:
+def read_yaml(path: Path) -> Any:
+    """What a YAML file holds; a UserError for one that is missing, unreadable or no YAML."""
     if path.is_dir():
         raise UserError(
             f"{path} is a folder; a recipe is a YAML file{_beside(path)}", "name the file"

@@ -97,11 +97,11 @@ def _plan(source: "Source", to: str, activation: str, max_memory: int) -> "Plan"
     return plan_sparse(source, to, max_memory)
 
 
-def parse_size(text: str) -> int:
+def parse_size(text: str, option: str = "--max-memory") -> int:
     """ "4GB", "500 MB" or "2GiB" in bytes."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]i?)?B?", text.strip(), re.IGNORECASE)
     if not found or not float(found[1]):
-        raise UserError(f"--max-memory is {text!r}; expected a size such as 4GB")
+        raise UserError(f"{option} is {text!r}; expected a size such as 4GB")
     return int(float(found[1]) * _UNITS[(found[2] or "").capitalize()])
 
 
