@@ -201,7 +201,7 @@ def work_for(models: Sequence[Model], files: Files, options: Options, dtype: str
             f"--max-memory {-(-needed // 10**6)}MB, or fewer --threads",
         )
     count = len(models)
-    block = min(1 << 16, budget // 2 // (4 * (count + _BLOCKS)))
+    block = min(1 << 15, budget // 2 // (4 * (count + _BLOCKS)))
     spare = min(1 << 23, budget // 2 // (10 * count))
     return Work(files, 1 << (block.bit_length() - 1), spare, options.seed, dtype)
 

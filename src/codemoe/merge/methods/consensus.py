@@ -93,22 +93,30 @@ class _Plain:
 
 
 class _Elected:
-    """Sums and divisors of the positive and of the negative entries apart: when all models are in,
-    the elected side is known, and no model is read twice."""
+    """Sums of the positive and of the negative entries apart: when all models are in, the elected
+    side is known, and no model is read twice.
+
+    Which models are on a side is one bit a model, and a table has the divisor of every set of them.
+    More models than bits are divided by running sums.
+    """
 
     def __init__(self, size: int, weight: Sequence[float], how: Consensus) -> None:
         self._weight, self._how = weight, how
-        # Equal weights divide as counts do: bytes instead of floats.
-        self._counted = how.divide == "count" or len(set(weight)) == 1
-        kind = np.uint16 if self._counted and len(weight) > 255 else np.uint8
+        shares = [1.0] * len(weight) if how.divide == "count" else list(weight)
+        self._shares = np.array(shares, np.float32)
+        self._table = _divisors(self._shares) if len(weight) <= _MOST_BITS else None
+        bits = np.uint8 if len(weight) <= 8 else np.uint16
+        kind = np.float32 if self._table is None else bits
         self._sums = [np.empty(size, np.float32) for _ in range(2)]
         self._votes = [np.empty(size, np.float32) for _ in range(2)]
-        self._divisors = [np.empty(size, kind if self._counted else np.float32) for _ in range(2)]
+        self._sides = [np.empty(size, kind) for _ in range(2)]
         self._mask, self._part = np.empty(size, bool), np.empty(size, np.float32)
+        self._bit = np.empty(size, kind)
+        self._zero = np.zeros(size, np.float32)
 
     def start(self, size: int) -> None:
         self._size = size
-        for array in (*self._sums, *self._votes, *self._divisors):
+        for array in (*self._sums, *self._votes, *self._sides):
             array[:size] = 0
 
     def add(self, model: int, delta: np.ndarray) -> None:
@@ -116,10 +124,9 @@ class _Elected:
         if weighted and weight != 1:
             np.multiply(delta, weight, out=delta)
         size = self._size
-        part, mask = self._part[:size], self._mask[:size]
-        sides = ((np.maximum, np.greater), (np.minimum, np.less))
-        for side, (clip, test) in enumerate(sides):
-            clip(delta, np.float32(0), out=part)
+        part, mask, zero = self._part[:size], self._mask[:size], self._zero[:size]
+        for side, clip in enumerate((np.maximum, np.minimum)):
+            clip(delta, zero, out=part)
             if not weighted:
                 votes = self._votes[side][:size]
                 np.add(votes, part, out=votes)
@@ -127,15 +134,17 @@ class _Elected:
                     np.multiply(part, weight, out=part)
             sums = self._sums[side][:size]
             np.add(sums, part, out=sums)
-            if self._how.divide == "none":
-                continue
-            test(delta, np.float32(0), out=mask)
-            divisors = self._divisors[side][:size]
-            if self._counted:
-                np.add(divisors, mask.view(np.uint8), out=divisors)
+        if self._how.divide == "none":
+            return
+        for side, test in enumerate((np.greater, np.less)):
+            test(delta, zero, out=mask)
+            own, bit = self._sides[side][:size], self._bit[:size]
+            if self._table is None:
+                np.multiply(mask, self._shares[model], out=bit)
+                np.add(own, bit, out=own)
             else:
-                np.multiply(mask, weight, out=part)
-                np.add(divisors, part, out=divisors)
+                np.multiply(mask.view(np.uint8), own.dtype.type(1 << model), out=bit)
+                np.bitwise_or(own, bit, out=own)
 
     def total(self) -> np.ndarray:
         size = self._size
@@ -143,21 +152,39 @@ class _Elected:
         votes = self._sums if self._how.elect == "weighted" else self._votes
         part, mask = self._part[:size], self._mask[:size]
         np.add(votes[0][:size], votes[1][:size], out=part)
-        np.less(part, np.float32(0), out=mask)
-        np.copyto(positive, negative, where=mask)
+        np.less(part, self._zero[:size], out=mask)
+        # Masks of whole integers: at random signs ten times as fast as copying `where`.
+        minus = np.right_shift(part.view(np.int32), 31)
+        _choose(positive.view(np.int32), negative.view(np.int32), minus)
         if self._how.divide == "none":
             return positive
-        divisor = self._divisors[0][:size]
-        np.copyto(divisor, self._divisors[1][:size], where=mask)
-        if self._counted:
-            np.maximum(divisor, 1, out=divisor)
-            np.divide(positive, divisor, out=positive, casting="unsafe")
-            if self._how.divide == "weights" and self._weight[0]:
-                np.divide(positive, np.float32(self._weight[0]), out=positive)
-        else:
-            np.copyto(divisor, np.float32(1), where=divisor == 0)
-            np.divide(positive, divisor, out=positive)
-        return positive
+        mine, theirs = (array[:size] for array in self._sides)
+        if self._table is None:
+            _choose(mine.view(np.int32), theirs.view(np.int32), minus)
+            np.copyto(mine, np.float32(1), where=mine == 0)
+            return np.divide(positive, mine, out=positive)
+        _choose(mine, theirs, np.negative(mask.view(np.uint8)) if mine.itemsize == 1 else minus)
+        np.take(self._table, mine, out=part, mode="wrap")
+        return np.divide(positive, part, out=positive)
+
+
+_MOST_BITS = 16
+
+
+def _divisors(shares: np.ndarray) -> np.ndarray:
+    """For every set of models, as bits, the sum of their shares; 1 where that is 0."""
+    sums = np.zeros(1, np.float32)
+    for share in shares:
+        sums = np.concatenate([sums, sums + share])
+    sums[sums == 0] = 1
+    return sums
+
+
+def _choose(mine: np.ndarray, theirs: np.ndarray, mask: np.ndarray) -> None:
+    """Integers in place: `theirs` where the mask is all ones, `mine` where it is 0."""
+    difference = np.bitwise_xor(mine, theirs)
+    np.bitwise_and(difference, mask.astype(mine.dtype, copy=False), out=difference)
+    np.bitwise_xor(mine, difference, out=mine)
 
 
 def _l1_factors(inputs: Inputs, sparse: Sequence[Sparse]) -> list[float]:

@@ -20,7 +20,8 @@ Blocks = Callable[[], Iterator[tuple[int, int]]]
 
 _MAGNITUDE = np.int32(0x7FFF_FFFF)
 _LARGEST = 0x7F80_0000  # the bits of infinity
-_PIECES, _PIECE = 64, 512  # of the sample: enough of them, from everywhere
+_PIECES, _PIECE = 64, 1024  # of the sample: enough of them, from everywhere
+_SIGMAS = 4.5  # between bracket and estimate, of the spread between pieces
 _SMALL = 1 << 16  # elements that are simply all kept
 MOST_KEPT = 1 << 23  # elements inside a bracket; beyond, histograms take no memory
 _LOW_BITS = 15
@@ -84,7 +85,7 @@ def cuts(
                 if sum(map(len, inside[m])) <= spare:
                     # One comparison for both ends: below `low` wraps around to huge.
                     bits -= np.int32(low)
-                    inside[m].append(bits[bits.view(np.uint32) <= np.uint32(high - low)])
+                    inside[m].append(np.compress(bits.view(np.uint32) <= np.uint32(high - low), bits))
         for m, (low, _) in zip(open_models, brackets, strict=True):
             found[m] = _exact(inside[m], low, keep[m] - above[m], spare)
             inside[m].clear()
@@ -108,20 +109,23 @@ def _brackets(
         all_bits = magnitudes(first, first + _PIECE)
         for sample, m in zip(samples, models, strict=True):
             sample.append(all_bits[m].copy())
-    found = []
-    for sample, k in zip(samples, keep, strict=True):
-        ordered = np.sort(np.concatenate(sample))[::-1]
-        share = k / size
-        at, spread = share * len(ordered), len(ordered) ** 0.5
-        margin = max(4 * spread * (share * (1 - share)) ** 0.5, 0.02 * len(ordered))
-        high, low = int(at - margin), int(at + margin) + 1
-        found.append(
-            (
-                int(ordered[low]) if low < len(ordered) else 0,
-                int(ordered[high]) if high >= 0 else _LARGEST,
-            )
-        )
-    return found
+    return [_bracket(np.stack(sample), k / size) for sample, k in zip(samples, keep, strict=True)]
+
+
+def _bracket(pieces: np.ndarray, share: float) -> tuple[int, int]:
+    """Around the value that `share` of all are above, as wide as pieces differ in that."""
+    ordered = np.sort(pieces, axis=None)[::-1]
+    count = len(ordered)
+    at = min(int(share * count), count - 1)
+    above = (pieces > ordered[at]).mean(axis=1)
+    spread = float(above.std()) / len(pieces) ** 0.5
+    chance = (share * (1 - share) / count) ** 0.5
+    margin = int(_SIGMAS * max(spread, chance) * count) + 2
+    high, low = at - margin, at + margin
+    return (
+        int(ordered[low]) if low < count else 0,
+        int(ordered[high]) if high >= 0 else _LARGEST,
+    )
 
 
 def _exact(parts: Sequence[np.ndarray], low: int, rank: int, spare: int) -> Cut | None:
