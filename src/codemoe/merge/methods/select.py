@@ -85,7 +85,9 @@ def cuts(
                 if sum(map(len, inside[m])) <= spare:
                     # One comparison for both ends: below `low` wraps around to huge.
                     bits -= np.int32(low)
-                    inside[m].append(np.compress(bits.view(np.uint32) <= np.uint32(high - low), bits))
+                    inside[m].append(
+                        np.compress(bits.view(np.uint32) <= np.uint32(high - low), bits)
+                    )
         for m, (low, _) in zip(open_models, brackets, strict=True):
             found[m] = _exact(inside[m], low, keep[m] - above[m], spare)
             inside[m].clear()
