@@ -8,7 +8,7 @@ signs are elected, and in conventions on which implementations differ; each is a
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -109,7 +109,7 @@ class _Elected:
         kind = np.float32 if self._table is None else bits
         self._sums = [np.empty(size, np.float32) for _ in range(2)]
         self._votes = [np.empty(size, np.float32) for _ in range(2)]
-        self._sides = [np.empty(size, kind) for _ in range(2)]
+        self._sides: list[Any] = [np.empty(size, kind) for _ in range(2)]
         self._mask, self._part = np.empty(size, bool), np.empty(size, np.float32)
         self._bit = np.empty(size, kind)
         self._zero = np.zeros(size, np.float32)
