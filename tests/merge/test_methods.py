@@ -42,7 +42,9 @@ def models_for(name: str, count: int = 3) -> list[np.ndarray]:
 def test_identical_models_are_merged_to_themselves(name: str) -> None:
     """Of random thinning only the mean is that; everything else must be exact but for rounding."""
     (model,) = arrays(1)
-    models = [model.copy() for _ in range(max(METHODS[name].least, min(3, METHODS[name].most or 3)))]
+    models = [
+        model.copy() for _ in range(max(METHODS[name].least, min(3, METHODS[name].most or 3)))
+    ]
     weight = {"weight": [1.0] * len(models)} if name in WEIGHTED else {}
     if name in ("task_arithmetic", "dare_linear", "della_linear", "breadcrumbs", "dare_ties"):
         weight = {"weight": [1 / len(models)] * len(models)}
@@ -193,7 +195,7 @@ def test_multislerp_of_two_equal_weights_is_slerp_in_the_middle() -> None:
 def test_model_stock_by_hand() -> None:
     """Two task vectors at 60 degrees: t = 2 cos / (1 + cos) = 2/3 (arXiv:2403.19522)."""
     base = np.array([1.0, 1.0], np.float32)
-    models = [base + [2, 0], base + [1, np.sqrt(3)]]
+    models = [base + np.array(delta) for delta in ([2, 0], [1, np.sqrt(3)])]
     expected = base + 2 / 3 * np.array([1.5, np.sqrt(3) / 2])
     found = merge_arrays("model_stock", [m.astype(np.float32) for m in models], base)
     assert np.allclose(found, expected, atol=1e-6)

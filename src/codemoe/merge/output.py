@@ -124,12 +124,13 @@ def write_weights(
         with journal.open("a") as opened:
             opened.write(json.dumps({"file": file, "sha256": sha256}) + "\n")
 
-    with progress(what, max(total // 10**6, 1), "MB", (total - left) // 10**6) as advance:
+    megabytes, before = max(total // 10**6, 1), (total - left) // 10**6
+    with progress(what, megabytes, "MB", before) as advance:
         meter = _Meter(advance)
         hashes = write_shards(
             shards, partial, threads=threads, written=written, on_bytes=meter.add, on_shard=keep
         )
-        meter.end()
+        meter.end(megabytes - before)
     write_index(shards, partial)
     journal.unlink()
     return hashes
@@ -151,15 +152,15 @@ class _Meter:
                 self._last = now
                 self._show(now)
 
-    def _show(self, now: float) -> None:
+    def _show(self, now: float, megabytes: int | None = None) -> None:
         """Call with the lock held."""
-        step = self._bytes // 10**6 - self._shown
+        step = (self._bytes // 10**6 if megabytes is None else megabytes) - self._shown
         self._shown += step
         speed = self._bytes / max(now - self._started, 1e-3)
         self._advance(step, f"{speed / 1e6:,.0f} MB/s")
 
-    def end(self) -> None:
-        self._show(time.monotonic())
+    def end(self, megabytes: int) -> None:
+        self._show(time.monotonic(), megabytes)
 
 
 def _boot() -> str:
