@@ -39,6 +39,17 @@ VOCABULARY, HEAD_SIZE, SHARD_BYTES = 32000, 64, 120 * 10**6
 PASSES = {"ties": 25, "dare_ties": 16}
 
 
+_WATCH = """
+import os, sys, time
+log = os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o644)
+actions = [(os.POSIX_SPAWN_DUP2, log, 1), (os.POSIX_SPAWN_DUP2, log, 2)]
+started = time.perf_counter()
+pid = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ, file_actions=actions)
+_, status, usage = os.wait4(pid, 0)
+print([status, time.perf_counter() - started, usage.ru_maxrss])
+"""
+
+
 @dataclass(frozen=True)
 class Run:
     seconds: float
@@ -130,14 +141,15 @@ def measured(command: Sequence[str], out: Path) -> Run:
     """Run a command that makes the folder `out`, which is removed before."""
     shutil.rmtree(out, ignore_errors=True)
     os.sync()  # what was written before must not be paid for now
-    log = out.with_suffix(".log").open("w")
-    started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=log, stderr=log)
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - started
+    log = out.with_suffix(".log")
+    # From a small process: the largest memory counts what a child had before it was the command.
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", _WATCH, str(log), *command], capture_output=True, text=True
+    )
+    status, seconds, peak_kb = json.loads(done.stdout)
     if status:
-        raise SystemExit(f"{' '.join(command)} failed; see {log.name}")
-    return Run(seconds, usage.ru_maxrss / 1024)
+        raise SystemExit(f"{' '.join(command)} failed; see {log}")
+    return Run(seconds, peak_kb / 1024)
 
 
 def commands(

@@ -180,8 +180,8 @@ def _options(
     force: bool,
     allow_identical: bool,
 ) -> "Options":
+    from codemoe.disk import parse_size
     from codemoe.merge.command import Options
-    from codemoe.models.export.command import parse_size
 
     chosen = {}
     for text in prefer or ():

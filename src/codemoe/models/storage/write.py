@@ -53,10 +53,15 @@ class Shard:
 
 
 def lay_out(tensors: Sequence[Tensor], shard_bytes: int) -> list[Shard]:
-    """Group tensors in their order into files of at most `shard_bytes`.
+    """Group tensors in their order into files of at most `shard_bytes`, about equally large.
 
     A tensor that is larger has a file of its own.
     """
+    total = sum(tensor.num_bytes for tensor in tensors)
+    largest = max((tensor.num_bytes for tensor in tensors), default=0)
+    # The last file is not a small rest: threads fill and hash a file each.
+    share = -(-total // max(-(-total // shard_bytes), 1))
+    shard_bytes = min(shard_bytes, share + largest // 2)
     groups: list[list[Tensor]] = []
     size = 0
     for tensor in tensors:
