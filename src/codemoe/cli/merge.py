@@ -54,6 +54,12 @@ Identical = Annotated[
     bool,
     typer.Option("--allow-identical", help="Models with the same weights are meant, not a slip."),
 ]
+Rank = Annotated[
+    int,
+    typer.Option(
+        help="Merge adapters into one adapter of this rank. 0: into whole weights.", min=0
+    ),
+]
 Data = Annotated[
     list[str] | None,
     typer.Option(
@@ -74,6 +80,7 @@ def _merge(stage: Callable[..., None]) -> Callable[..., None]:
         shard_size: ShardSize = "1GB",
         threads: Threads = 0,
         seed: Seed = 0,
+        rank: Rank = 0,
         allow_identical: Identical = False,
         force: Force = False,
         as_json: Json = False,
@@ -85,12 +92,14 @@ def _merge(stage: Callable[..., None]) -> Callable[..., None]:
         OUT in bounded memory. For example: codemoe merge ties.yaml merged-model
         """
         if _kind(recipe, "merge") is None:
-            _only_recipes(prefer=prefer, allow_identical=allow_identical)
+            _only_recipes(prefer=prefer, rank=rank, allow_identical=allow_identical)
             stage(recipe, rest, force, as_json)
             return
         from codemoe.merge.command import merge_models
 
-        options = _options(prefer, max_memory, shard_size, threads, seed, force, allow_identical)
+        options = _options(
+            prefer, max_memory, shard_size, threads, seed, force, allow_identical, rank
+        )
         result = merge_models(recipe, _out(recipe, rest, "merge"), options)
         _show(result, f"{result['method']} merge", as_json)
 
@@ -179,6 +188,7 @@ def _options(
     seed: int,
     force: bool,
     allow_identical: bool,
+    rank: int = 0,
 ) -> "Options":
     from codemoe.disk import parse_size
     from codemoe.merge.command import Options
@@ -199,6 +209,7 @@ def _options(
         seed=seed,
         force=force,
         allow_identical=allow_identical,
+        rank=rank,
     )
 
 

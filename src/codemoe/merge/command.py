@@ -52,6 +52,7 @@ class Options:
     seed: int = 0
     force: bool = False
     allow_identical: bool = False
+    rank: int = 0  # above 0: adapters are merged into an adapter of that rank
 
     @property
     def num_threads(self) -> int:
@@ -79,6 +80,8 @@ def merge_models(path: Path, out: Path, options: Options) -> dict[str, Any]:
         notes = check_distinct(merged, base, files, options.allow_identical or len(merged) < 2)
         for note in notes:
             say(f"note: {note}")
+        if options.rank:
+            return _adapter(path, recipe, models, out, config, options, notes, started)
         planned = _plan(recipe, models, options, files)
         shards = lay_out(planned.tensors, options.shard_bytes)
         with output.made_in(out) as partial:
@@ -99,6 +102,32 @@ def merge_models(path: Path, out: Path, options: Options) -> dict[str, Any]:
         return _told(out, recipe, notes, sum(s.num_bytes for s in shards), started, made=True)
     finally:
         files.close()
+
+
+def _adapter(
+    path: Path,
+    recipe: MergeRecipe,
+    models: Mapping[str, Model],
+    out: Path,
+    config: Mapping[str, Any],
+    options: Options,
+    notes: Sequence[str],
+    started: float,
+) -> dict[str, Any]:
+    """Adapters into one adapter of --rank."""
+    from codemoe.merge.low_rank import merge_to_rank, write_adapter
+
+    merged = merge_to_rank(recipe, method_of(recipe), models, options.rank, options.seed)
+    adapters = [model for model in models.values() if model.lora]
+    with output.made_in(out) as partial:
+        hashes = write_adapter(merged, adapters, partial, config, options.rank)
+        write_card(partial / "README.md", path, recipe.merge_method, list(models.values()))
+        inputs = {model.text: fingerprint(model) for model in models.values()}
+        output.write_manifest(partial, KIND, config, inputs, hashes, options.seed, started)
+    size = sum(file.stat().st_size for file in out.glob("*.safetensors"))
+    kept = {"rank": options.rank, "squared_norm_lost": merged.lost}
+    say(f"rank {options.rank} leaves out {merged.lost:.2%} of the merged updates' squared norm")
+    return _told(out, recipe, notes, size, started, made=True) | kept
 
 
 def _told(
@@ -142,6 +171,7 @@ def _config(recipe: MergeRecipe, models: Mapping[str, Model], options: Options) 
         "prefer": dict(options.prefer),
         "shard_bytes": options.shard_bytes,
         "seed": options.seed,
+        "rank": options.rank,
     }
 
 
