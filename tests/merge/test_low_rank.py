@@ -38,8 +38,7 @@ def folder(tmp_path: Path) -> Path:
 
 def run(folder: Path, text: str, rank: int) -> dict[str, Any]:
     path = make.recipe(folder / "recipe.yaml", text)
-    result = merge_models(path, folder / "out", Options({}, rank=rank, force=True))
-    return result
+    return merge_models(path, folder / "out", Options({}, rank=rank, force=True))
 
 
 def updates(adapter: Path) -> dict[str, torch.Tensor]:

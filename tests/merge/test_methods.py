@@ -230,8 +230,9 @@ def test_degenerate_settings_are_refused(name: str, more: dict[str, Any], messag
 
 def test_every_method_cites_its_source_and_is_documented() -> None:
     text = (Path(__file__).parents[2] / "docs" / "merging.md").read_text(encoding="utf-8")
+    first_cells = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
     for name, method in METHODS.items():
         assert method.cites
-        row = next(line for line in text.splitlines() if line.startswith(f"| `{name}`"))
+        assert any(f"`{name}`" in cell for cell in first_cells), name
         for parameter in method.parameters:
-            assert f"`{parameter}`" in row or f"`{parameter}`" in text, (name, parameter)
+            assert f"`{parameter}`" in text, (name, parameter)

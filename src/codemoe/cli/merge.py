@@ -25,7 +25,7 @@ RestArg = Annotated[
     list[str] | None,
     typer.Argument(
         help="After a recipe of mergekit's: the folder to make. After codemoe's own: keys to "
-        "change, such as name=mine.",
+        "change, such as name=mine experts.train.steps=50.",
         metavar="OUT | KEY=VALUE",
         show_default=False,
     ),
@@ -56,9 +56,7 @@ Identical = Annotated[
 ]
 Rank = Annotated[
     int,
-    typer.Option(
-        help="Merge adapters into one adapter of this rank. 0: into whole weights.", min=0
-    ),
+    typer.Option(help="Merge adapters into an adapter of this rank. 0: into whole weights.", min=0),
 ]
 Data = Annotated[
     list[str] | None,

@@ -7,13 +7,13 @@ to its last, so the files are the same, byte for byte, for any number of threads
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from threading import Event, Lock
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -70,14 +70,24 @@ def lay_out(tensors: Sequence[Tensor], shard_bytes: int) -> list[Shard]:
             size = 0
         groups[-1].append(tensor)
         size += tensor.num_bytes
-    # Wide numbers first: then each starts at a multiple of its own size.
-    ordered = [sorted(g, key=lambda t: -ITEM_BYTES[t.dtype]) for g in groups]
-    if len(ordered) == 1:
-        return [Shard(SINGLE, tuple(ordered[0]))]
-    return [
-        Shard(f"model-{i:05d}-of-{len(ordered):05d}.safetensors", tuple(group))
-        for i, group in enumerate(ordered, 1)
-    ]
+    return [Shard(file, in_order(group)) for file, group in named(groups)]
+
+
+def in_order(tensors: Iterable[Tensor]) -> tuple[Tensor, ...]:
+    """Wide numbers first: then each starts at a multiple of its own size."""
+    return tuple(sorted(tensors, key=lambda tensor: -ITEM_BYTES[tensor.dtype]))
+
+
+Group = TypeVar("Group")
+
+
+def named(groups: Sequence[Group]) -> Iterator[tuple[str, Group]]:
+    """Groups with the names that a checkpoint's files have."""
+    for number, group in enumerate(groups, 1):
+        if len(groups) == 1:
+            yield SINGLE, group
+        else:
+            yield f"model-{number:05d}-of-{len(groups):05d}.safetensors", group
 
 
 def write_index(shards: Sequence[Shard], folder: Path) -> None:
