@@ -46,13 +46,14 @@ actions = [(os.POSIX_SPAWN_DUP2, log, 1), (os.POSIX_SPAWN_DUP2, log, 2)]
 started = time.perf_counter()
 pid = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ, file_actions=actions)
 _, status, usage = os.wait4(pid, 0)
-print([status, time.perf_counter() - started, usage.ru_maxrss])
+print([status, time.perf_counter() - started, usage.ru_utime + usage.ru_stime, usage.ru_maxrss])
 """
 
 
 @dataclass(frozen=True)
 class Run:
     seconds: float
+    cpu_s: float  # of all threads: what others do on the machine changes it little
     peak_mb: float
 
 
@@ -146,10 +147,10 @@ def measured(command: Sequence[str], out: Path) -> Run:
     done = subprocess.run(
         [sys.executable, "-S", "-c", _WATCH, str(log), *command], capture_output=True, text=True
     )
-    status, seconds, peak_kb = json.loads(done.stdout)
+    status, seconds, cpu_s, peak_kb = json.loads(done.stdout)
     if status:
         raise SystemExit(f"{' '.join(command)} failed; see {log}")
-    return Run(seconds, peak_kb / 1024)
+    return Run(seconds, cpu_s, peak_kb / 1024)
 
 
 def commands(
@@ -209,25 +210,28 @@ def compare(task: str, options: argparse.Namespace, arguments: Sequence[str]) ->
     written = sum(f.stat().st_size for f in (options.scratch / "out-codemoe").iterdir())
     read = sum(f.stat().st_size for m in (base, *experts) for f in m.glob("*.safetensors"))
     seconds = {name: [run.seconds for run in all_] for name, all_ in found.items()}
+    cpu = {name: median(run.cpu_s for run in all_) for name, all_ in found.items()}
     peaks = {name: max(run.peak_mb for run in all_) for name, all_ in found.items()}
     title = "Assembly with random gates" if task == "moe" else f"A {task} merge"
     lines = [
         f"# {title}: {count} models of {size} parameters and their base",
         "",
         f"Whole commands, in turn, {options.repeats} times; bfloat16, several shards in the page "
-        "cache. Ratios are of runs in one turn. Memory is the largest resident size of any run.",
+        "cache. Ratios are of runs in one turn. CPU seconds are medians over all threads. Memory is "
+        f"the largest resident size of any run. Load average at the end: {os.getloadavg()[0]:.1f}.",
         "",
         *provenance("merging.py", arguments, "cpu", _packages(options.mergekit)),
         "",
-        "| | seconds, median (range) | codemoe is faster by (range) | peak MB | codemoe takes |",
-        "|---|---|---|---|---|",
+        "| | seconds, median (range) | codemoe is faster by (range) | CPU seconds | over codemoe's | "
+        "peak MB | codemoe takes |",
+        "|---|---|---|---|---|---|---|",
     ]
     for name in sorted(found):
         faster = median_and_range(ratios(seconds[name], seconds["codemoe"]))
         share = peaks["codemoe"] / peaks[name]
         lines.append(
-            f"| {name} | {median_and_range(seconds[name])} | {faster} | {peaks[name]:.0f} | "
-            f"{share:.3f} |"
+            f"| {name} | {median_and_range(seconds[name])} | {faster} | {cpu[name]:.2f} | "
+            f"{cpu[name] / cpu['codemoe']:.1f} | {peaks[name]:.0f} | {share:.3f} |"
         )
     lines += ["", *_limits(task, read, written, count, median(seconds["codemoe"]), seconds)]
     publish(lines, options.out or RESULTS / f"merging_{task}.md")

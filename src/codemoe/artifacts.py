@@ -11,7 +11,6 @@ import platform
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -90,6 +89,8 @@ def verb_of(kind: str) -> str:
 
 
 def versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version  # reads mails: slow to import
+
     found = {"codemoe": __version__, "python": platform.python_version()}
     for name in _PACKAGES:
         try:

@@ -9,11 +9,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from codemoe.errors import UserError
-from codemoe.recipe import Config
-from codemoe.recipe_file import read_yaml, validate
+from codemoe.yaml_file import read_yaml, validate
 
 Kind = Literal["merge", "moe"]
 Tree = Mapping[str, Any]
@@ -61,6 +60,12 @@ def _reference(value: Any) -> Any:
     return text(value["model"]) + (f"+{text(value['lora'])}" if value.get("lora") else "")
 
 
+class Config(BaseModel):
+    """Frozen, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
 Reference = Annotated[str, BeforeValidator(_reference)]
 
 
@@ -90,8 +95,6 @@ class Tokens(Config):
 
 class MergeRecipe(Config):
     """A dense merge."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     merge_method: str
     models: tuple[Source, ...] | None = None
@@ -152,8 +155,6 @@ PROMPTED = ("hidden", "hidden_avg", "hidden_last", "cheap_embed", "prompts")
 
 class MoeRecipe(Config):
     """A mixture. The gate modes of the last line of GATES are codemoe's own."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     base_model: Reference
     experts: Annotated[tuple[Expert, ...], Field(min_length=1)]

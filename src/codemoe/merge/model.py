@@ -10,7 +10,6 @@ from typing import Any
 
 from codemoe.errors import UserError
 from codemoe.merge.sources import OnDisk, Source, WithLora
-from codemoe.models.reference import resolve
 from codemoe.models.storage.adapter import CONFIG, Factors, adapter_config, read_factors
 from codemoe.models.storage.dtypes import FLOATS
 from codemoe.models.storage.hub import snapshot
@@ -123,7 +122,11 @@ def _parts(text: str, beside: Path) -> tuple[str, str | None]:
 
 
 def _folder(name: str, beside: Path) -> Path | None:
-    for candidate in (Path(resolve(name)), beside / name):
+    if name == "builtin":
+        from codemoe.models.reference import builtin_base
+
+        return builtin_base()
+    for candidate in (Path(name).expanduser(), beside / name):
         if candidate.is_dir():
             return candidate.absolute()
     return None

@@ -7,6 +7,7 @@ files are whole.
 """
 
 import json
+import platform
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +16,9 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+import numpy as np
+
+from codemoe import __version__
 from codemoe.artifacts import (
     MANIFEST,
     SCHEMA_VERSION,
@@ -23,7 +27,6 @@ from codemoe.artifacts import (
     is_finished,
     read_manifest,
     sha256_of,
-    versions,
 )
 from codemoe.disk import disk_fault, existing_parent
 from codemoe.errors import UserError, WorkError
@@ -224,7 +227,11 @@ def write_manifest(
         "config_hash": config_hash(_plain(config)),
         "inputs": dict(inputs),
         "outputs": outputs,
-        "versions": versions(),
+        "versions": {  # of all that the numbers depend on
+            "codemoe": __version__,
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+        },
         "seed": seed,
         "seconds": round(time.monotonic() - started, 3),
     }
