@@ -141,7 +141,6 @@ def write_recipe(task: str, scratch: Path, size: str, count: int) -> Path:
 def measured(command: Sequence[str], out: Path) -> Run:
     """Run a command that makes the folder `out`, which is removed before."""
     shutil.rmtree(out, ignore_errors=True)
-    os.sync()  # what was written before must not be paid for now
     log = out.with_suffix(".log")
     # From a small process: the largest memory counts what a child had before it was the command.
     done = subprocess.run(
@@ -217,13 +216,14 @@ def compare(task: str, options: argparse.Namespace, arguments: Sequence[str]) ->
         f"# {title}: {count} models of {size} parameters and their base",
         "",
         f"Whole commands, in turn, {options.repeats} times; bfloat16, several shards in the page "
-        "cache. Ratios are of runs in one turn. CPU seconds are medians over all threads. Memory is "
-        f"the largest resident size of any run. Load average at the end: {os.getloadavg()[0]:.1f}.",
+        "cache. Ratios are of runs in one turn. CPU seconds are medians, over all threads. Memory "
+        "is the largest resident size of any run. "
+        f"Load average at the end: {os.getloadavg()[0]:.1f}.",
         "",
         *provenance("merging.py", arguments, "cpu", _packages(options.mergekit)),
         "",
-        "| | seconds, median (range) | codemoe is faster by (range) | CPU seconds | over codemoe's | "
-        "peak MB | codemoe takes |",
+        "| | seconds, median (range) | codemoe is faster by (range) | CPU seconds "
+        "| over codemoe's | peak MB | codemoe takes |",
         "|---|---|---|---|---|---|---|",
     ]
     for name in sorted(found):

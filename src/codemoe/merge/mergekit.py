@@ -63,7 +63,7 @@ def _reference(value: Any) -> Any:
 class Config(BaseModel):
     """Frozen, unknown keys refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 Reference = Annotated[str, BeforeValidator(_reference)]

@@ -10,7 +10,7 @@ from codemoe.models.storage.layout import Stored
 from codemoe.models.storage.read import Files, check_finite
 from codemoe.models.storage.write import Tensor
 
-PIECE_BYTES = 1 << 19  # of the processor's second-level cache, with room for the kernel's copy
+PIECE_BYTES = 1 << 20  # stays in the second-level cache from reading to writing
 _scratch = local()
 
 

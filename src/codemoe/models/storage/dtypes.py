@@ -60,17 +60,23 @@ def from_float32(values: np.ndarray, dtype: str) -> np.ndarray:
 
 
 def all_finite(raw: np.ndarray, dtype: str) -> bool:
-    """Whether no stored number is infinite or NaN, without converting them."""
-    exponent: int
-    if dtype == "BF16":
-        bits, exponent = raw.view(np.uint16), 0x7F80
-    elif dtype == "F16":
-        bits, exponent = raw.view(np.uint16), 0x7C00
-    elif dtype == "F32":
-        bits, exponent = raw.view(np.uint32), 0x7F80_0000
-    elif dtype == "F64":
-        return bool(np.isfinite(raw.view(np.float64)).all())
-    else:
+    """Whether no stored number is infinite or NaN, without converting them.
+
+    Infinity is all ones in the exponent, NaN is beyond it: the largest of all positive numbers
+    tells, and of all negative ones, whose bits as an unsigned number are above all others.
+    """
+    if dtype not in _INFINITY or not raw.size:
         return True
-    # All ones in the exponent is the largest that this can be.
-    return not bits.size or int((bits & bits.dtype.type(exponent)).max()) != exponent
+    signed, infinity = _INFINITY[dtype]
+    largest = int(raw.view(signed).max())
+    lowest = int(raw.view(signed.replace("i", "u")).max())  # of the negative ones, if there are any
+    sign = 1 << (8 * np.dtype(signed).itemsize - 1)
+    return largest < infinity and not lowest >= infinity + sign
+
+
+_INFINITY = {
+    "BF16": ("i2", 0x7F80),
+    "F16": ("i2", 0x7C00),
+    "F32": ("i4", 0x7F80_0000),
+    "F64": ("i8", 0x7FF0_0000_0000_0000),
+}
