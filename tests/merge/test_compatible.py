@@ -279,6 +279,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         ("merge_method: linear\nmodules: {}", ("'modules' is not supported",)),
         (TEXT + "tokenizer: {tokens: {x: {source: one}}}", ("tokenizer.tokens is not supported",)),
         (TEXT + "dtype: int8", ("dtype 'int8' is not supported",)),
+        (TEXT + "chat_template: chatml", ("'chatml' is neither a model",)),
         (TEXT + "tokenizer_source: three", ("'three' is not a model of the recipe",)),
         (TEXT.replace("model: two", "model: gone"), ("there is no folder gone",)),
         (

@@ -23,6 +23,7 @@ from codemoe.merge.command import Options, merge_models
 from codemoe.merge.mergekit import kind_of, value_at
 from codemoe.merge.methods.table import METHODS, merge_arrays
 from tests.merge import make
+from tests.models.tiny import CONFIGS, save_checkpoint, tiny_model
 
 THREE = """
 merge_method: {method}
@@ -155,6 +156,31 @@ dtype: bfloat16
         assert torch.equal(found[name], torch.from_numpy(expected).bfloat16()), name
     config = json.loads((folder / "out/config.json").read_text())
     assert config["torch_dtype"] == "bfloat16"
+
+
+@pytest.mark.parametrize("model_type", sorted(CONFIGS))
+def test_every_architecture(tmp_path: Path, model_type: str) -> None:
+    """Nothing here knows an architecture: layers are found by their numbers."""
+    models = [tiny_model(model_type, seed) for seed in (1, 2)]
+    for model, name in zip(models, ("one", "two"), strict=True):
+        save_checkpoint(model, tmp_path / name)
+    text = """
+merge_method: linear
+models:
+- {model: one, parameters: {weight: [1, 0]}}
+- {model: two, parameters: {weight: [0, 1]}}
+"""
+    run(tmp_path, text, max_memory=40 * 10**6, threads=1)
+    merged, info = AutoModelForCausalLM.from_pretrained(
+        tmp_path / "out", dtype=torch.float32, output_loading_info=True
+    )
+    assert not info["missing_keys"]
+    states = [model.state_dict() for model in models]
+    for name, found in merged.state_dict().items():
+        # The first layer is the first model's, the last the second's; outside is the first's.
+        numbers = [int(part) for part in name.split(".") if part.isdigit()]
+        expected = states[numbers[0] if numbers else 0][name]
+        assert torch.equal(found, expected), name
 
 
 def test_models_of_different_dtypes_and_layouts(tmp_path: Path) -> None:

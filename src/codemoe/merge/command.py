@@ -269,9 +269,12 @@ def _template_owner(
     """The model whose chat template the result has; None when the recipe brings its own text."""
     wanted = recipe.chat_template
     if wanted and wanted != "auto":
-        if wanted in models:
-            return models[wanted]
-        return None
+        if wanted not in models and "{" not in wanted:
+            raise UserError(
+                f"chat_template {wanted!r} is neither a model of the recipe nor a template",
+                "write the template's text there, or the model whose template it is",
+            )
+        return models.get(wanted)
     if TEMPLATE in choices.of:
         return choices.of[TEMPLATE]
     # The first model's where nothing was said: taking another's special tokens changes no template.
