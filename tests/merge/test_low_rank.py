@@ -96,6 +96,15 @@ def test_the_randomised_decomposition_is_near_the_best() -> None:
     assert error <= 1.01 * np.square(values[8:]).sum()
 
 
+def test_an_adapter_of_another_base_of_the_same_shape_is_refused(folder: Path) -> None:
+    other = save_checkpoint(tiny_model("mistral", seed=3), folder / "other")
+    random_adapter(other, folder / "foreign", "mlp", 3, 5)
+    text = TEXT.format(method="linear", more="").replace("model: two", "model: foreign")
+    with pytest.raises(UserError, match=r"foreign was trained on .*other"):
+        run(folder, text, 0)
+    run(folder, text.replace("model: foreign", "model: other+foreign"), 0)
+
+
 def test_whole_models_and_methods_without_task_vectors_are_refused(folder: Path) -> None:
     text = TEXT.format(method="linear", more="").replace("model: two", "model: base2")
     save_checkpoint(tiny_model("mistral", seed=1), folder / "base2")

@@ -8,8 +8,9 @@ import numpy as np
 
 from codemoe.errors import UserError
 from codemoe.merge.model import Model
-from codemoe.models.storage.adapter import CONFIG
+from codemoe.models.storage.adapter import CONFIG, adapter_config
 from codemoe.models.storage.dtypes import ITEM_BYTES
+from codemoe.models.storage.layout import Stored, read_layout
 from codemoe.models.storage.read import Files
 
 _SAMPLE_BYTES = 1 << 12
@@ -23,6 +24,8 @@ def check_distinct(
     Two names of one folder, and two folders of one content: the first 4 KiB of every tensor are
     compared, and all bytes where those are the same.
     """
+    for model in experts:
+        check_own_base(model, files)
     notes: list[str] = []
     forgotten = left_out([*experts, *([base] if base else [])])
     hint = f"; {forgotten[0]}, which lies beside them, is not in the recipe" if forgotten else ""
@@ -52,15 +55,43 @@ def check_distinct(
     return notes
 
 
-def _sample(model: Model, files: Files) -> str:
+def check_own_base(model: Model, files: Files) -> None:
+    """Raise when a model's adapter was trained on another base than the one it stands on here.
+
+    Bases of one architecture have one shape, so that only their weights tell; where the one that
+    the adapter names is not at hand, nothing does.
+    """
+    if model.lora is None:
+        return
+    named = adapter_config(model.lora).get("base_model_name_or_path")
+    if not isinstance(named, str) or not (Path(named) / "config.json").is_file():
+        return
+    theirs = Path(named).resolve()
+    if theirs == model.folder.resolve():
+        return
+    if _sample_of(read_layout(theirs), files) != _sample_of(read_layout(model.folder), files):
+        raise UserError(
+            f"the adapter {model.lora} was trained on {theirs}, whose weights are not those of "
+            f"{model.folder}",
+            f"put it on its own base: {theirs}+{model.lora}",
+        )
+
+
+def _sample_of(tensors: Mapping[str, Stored], files: Files) -> str:
+    """One hash of the beginning of every tensor."""
     found = hashlib.sha256()
-    for name in sorted(model.tensors):
-        stored = model.tensors[name]
+    for name in sorted(tensors):
+        stored = tensors[name]
         width = ITEM_BYTES[stored.dtype]
         raw = np.empty(min(stored.num_bytes, _SAMPLE_BYTES) // width * width, np.uint8)
         files.read(stored, 0, raw)
         found.update(f"{name} {stored.dtype} {stored.shape}".encode())
         found.update(raw.data)
+    return found.hexdigest()
+
+
+def _sample(model: Model, files: Files) -> str:
+    found = hashlib.sha256(_sample_of(model.tensors, files).encode())
     for name in sorted(model.factors):
         found.update(name.encode())
         found.update(np.ascontiguousarray(model.factors[name].a_RD).data)
