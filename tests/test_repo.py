@@ -19,7 +19,7 @@ PACKAGE = ROOT / "src" / "codemoe"
 # Import direction (DESIGN.md section 5): a module imports from layers before its own, and from its
 # own room. Rooms of one layer do not import each other, but for the single modules in WITHIN.
 LAYERS = (
-    ("errors", "progress", "languages", "disk", "jsonl"),
+    ("errors", "progress", "languages", "disk", "jsonl", "yaml_file"),
     ("config", "router_config", "recipe", "recipe_file"),
     ("artifacts", "lock"),
     ("data", "routing"),
@@ -33,6 +33,7 @@ WITHIN = {
     "languages": {"errors"},
     "disk": {"errors"},
     "jsonl": {"errors"},
+    "yaml_file": {"errors"},
     "router_config": {"config"},
     "recipe": {"config", "router_config"},
     "recipe_file": {"recipe"},

@@ -11,7 +11,6 @@ import platform
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +20,7 @@ from codemoe.errors import UserError
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
+HASHES = ".sha256.json"  # in a partial folder: of files that were hashed while they were written
 CHECKPOINTS = "checkpoints"  # in a stage's folder: for resuming only, dropped when it is finished
 _ATTEMPT = ".attempt"  # in a partial folder: the settings and inputs it was begun with
 Redo = Literal["never", "different", "always"]  # which finished stages are made again
@@ -89,6 +89,8 @@ def verb_of(kind: str) -> str:
 
 
 def versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version  # reads mails: slow to import
+
     found = {"codemoe": __version__, "python": platform.python_version()}
     for name in _PACKAGES:
         try:
@@ -246,10 +248,11 @@ def _write_manifest(
     draft = folder / f".{MANIFEST}"
     draft.unlink(missing_ok=True)  # of an attempt that was killed here
     names = {str(file.relative_to(folder)): file for file in folder.rglob("*") if file.is_file()}
+    known = json.loads((folder / HASHES).read_text()) if HASHES in names else {}
     outputs = {
-        name: sha256_of(file)
+        name: known.get(name) or sha256_of(file)
         for name, file in sorted(names.items())
-        if name != _ATTEMPT and Path(name).parts[0] != CHECKPOINTS
+        if name not in (_ATTEMPT, HASHES) and Path(name).parts[0] != CHECKPOINTS
     }
     manifest = {
         "kind": kind,
@@ -270,7 +273,8 @@ def _write_manifest(
 def _finish(partial: Path, out: Path, old: Path) -> None:
     """Drop what only a resumed attempt needs; put the folder in its place."""
     shutil.rmtree(partial / CHECKPOINTS, ignore_errors=True)
-    (partial / _ATTEMPT).unlink(missing_ok=True)
+    for name in (_ATTEMPT, HASHES):
+        (partial / name).unlink(missing_ok=True)
     fsync(partial)
     if out.exists():
         # Two renames, so that a kill in between leaves the old one or the new one whole.

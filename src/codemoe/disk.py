@@ -2,10 +2,13 @@
 
 import errno
 import os
+import re
 import shutil
 from pathlib import Path
 
 from codemoe.errors import UserError, WorkError
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 
 
 def fsync(path: Path) -> None:
@@ -64,3 +67,11 @@ def existing_parent(path: Path) -> Path:
     while not path.exists():
         path = path.parent
     return path
+
+
+def parse_size(text: str, option: str = "--max-memory") -> int:
+    """ "4GB", "500 MB" or "2GiB" in bytes."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]i?)?B?", text.strip(), re.IGNORECASE)
+    if not found or not float(found[1]):
+        raise UserError(f"{option} is {text!r}; expected a size such as 4GB")
+    return int(float(found[1]) * _UNITS[(found[2] or "").capitalize()])

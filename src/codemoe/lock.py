@@ -11,9 +11,18 @@ from codemoe.disk import disk_fault
 from codemoe.errors import UserError
 
 
+class InUse(UserError):
+    """Another process works there."""
+
+
 @contextmanager
-def run_lock(run_dir: Path) -> Iterator[None]:
-    """One process per run directory; the kernel drops the lock of a dead one."""
+def run_lock(
+    run_dir: Path, other: str = "give this run another name: name=other"
+) -> Iterator[None]:
+    """One process per run directory; the kernel drops the lock of a dead one.
+
+    `other` is what else to do, for the message, than to wait.
+    """
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
         handle = (run_dir / ".lock").open("a+")
@@ -27,9 +36,9 @@ def run_lock(run_dir: Path) -> Iterator[None]:
         except BlockingIOError:
             handle.seek(0)
             owner = handle.read().strip() or "unknown"
-            raise UserError(
+            raise InUse(
                 f"{run_dir} is in use by process {owner}",
-                "wait for it, or give this run another name: name=other",
+                f"wait for it, or {other}",
             ) from None
         except OSError as error:
             raise UserError(

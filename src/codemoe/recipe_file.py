@@ -3,42 +3,14 @@
 `load_recipe(path, overrides)` is the only way from a file to a `Recipe`.
 """
 
-from collections.abc import Iterator
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import yaml
-from pydantic import ValidationError
 
 from codemoe.errors import UserError
-from codemoe.recipe import Config, Recipe
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML in which a key given twice is an error, not a silent choice of the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        first: dict[str, int] = {}
-        for key, _ in node.value:
-            if key.value in first and key.tag != "tag:yaml.org,2002:merge":
-                raise yaml.constructor.ConstructorError(
-                    None,
-                    None,
-                    f"the key {key.value!r} was already given in line {first[key.value]}",
-                    key.start_mark,
-                )
-            first[str(key.value)] = key.start_mark.line + 1
-        return super().construct_mapping(node, deep)
-
-
-# A date that does not exist is a ValueError, a thousand open brackets a RecursionError.
-_YAML_ERRORS = (yaml.YAMLError, ValueError, RecursionError)
-
-
-def _problem(error: Exception) -> str:
-    problem = getattr(error, "problem", None) or getattr(error, "reason", None)
-    return problem or str(error).splitlines()[0]
+from codemoe.recipe import Recipe
+from codemoe.yaml_file import YAML_ERRORS, UniqueKeys, problem_of, read_yaml, validate
 
 
 def parse_override(text: str) -> tuple[list[str], Any]:
@@ -49,10 +21,10 @@ def parse_override(text: str) -> tuple[list[str], Any]:
             f"cannot read the override {text!r}", "write key=value, such as experts.train.steps=50"
         )
     try:
-        return key.split("."), yaml.load(value, _UniqueKeys)
-    except _YAML_ERRORS as error:
+        return key.split("."), yaml.load(value, UniqueKeys)
+    except YAML_ERRORS as error:
         raise UserError(
-            f"the value of the override {text!r} is not YAML: {_problem(error)}",
+            f"the value of the override {text!r} is not YAML: {problem_of(error)}",
             f"quote it, as in '{key}=\"...\"'",
         ) from None
 
@@ -70,106 +42,17 @@ def apply_override(tree: Any, path: list[str], value: Any) -> Any:
     return {**inner, head: apply_override(inner.get(head), rest, value)}
 
 
-_PLAIN = {
-    "extra_forbidden": "unknown key",
-    "missing": "this key is required",
-    "tuple_type": "expected a list, such as [a, b]",
-    "dict_type": "expected keys and values",
-    "model_type": "expected keys and values",
-    "model_attributes_type": "expected keys and values",
-}
-
-
-def _readable(error: ValidationError, where: str) -> str:
-    lines = []
-    for item in error.errors():
-        key = ".".join(str(part) for part in item["loc"]) or "(top level)"
-        message = _PLAIN.get(item["type"], item["msg"].removeprefix("Value error, "))
-        if item["type"] == "extra_forbidden":
-            message += _suggestion(item["loc"])
-        elif item["type"] not in ("missing", "value_error"):
-            given = repr(item.get("input"))
-            message += f" (found {given})" if len(given) <= 60 else ""
-        lines.append(f"  {key}: {message}")
-    return f"{len(lines)} error{'s' if len(lines) > 1 else ''} in {where}:\n" + "\n".join(lines)
-
-
-def _suggestion(place: tuple[int | str, ...]) -> str:
-    """The keys that were probably meant: the same name elsewhere, or a near spelling."""
-    known = list(_keys(Recipe))
-    wrong = [part for part in place if isinstance(part, str)]
-    meant = [key for key in known if key.rpartition(".")[2] == wrong[-1]][:3]
-    meant = meant or get_close_matches(".".join(wrong), known, 1, 0.8)
-    return f"; did you mean {' or '.join(meant)}?" if meant else ""
-
-
-def _keys(section: type[Config], prefix: str = "") -> Iterator[str]:
-    """All keys of a section and of those inside it, dotted; places in lists are left out."""
-    for name, field in section.model_fields.items():
-        yield prefix + name
-        for inner in _sections_in(field.annotation):
-            yield from _keys(inner, f"{prefix}{name}.")
-
-
-def _sections_in(annotation: Any) -> list[type[Config]]:
-    if isinstance(annotation, type) and issubclass(annotation, Config):
-        return [annotation]
-    return [section for part in get_args(annotation) for section in _sections_in(part)]
-
-
 def make_recipe(tree: Any, where: str = "the recipe") -> Recipe:
-    """Check a tree of keys and values; one UserError names every key that is wrong."""
-    if not isinstance(tree, dict):
-        found = "is empty" if tree is None else f"holds a {type(tree).__name__}"
-        raise UserError(
-            f"{where} {found}; expected keys and values",
-            "see recipes/demo.yaml for a complete example",
-        )
-    try:
-        return Recipe.model_validate(tree)
-    except ValidationError as error:
-        raise UserError(
-            _readable(error, where), "mend these keys; recipes/demo.yaml is a complete example"
-        ) from None
+    """A recipe from a tree of keys and values; one UserError names every key that is wrong."""
+    return validate(Recipe, tree, where, "recipes/demo.yaml")
 
 
 def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
     """Read a recipe file and apply `key=value` overrides; every error is a UserError."""
-    tree = _read_yaml(path)
+    tree = read_yaml(path)
     for override in overrides or []:
         if tree is not None and not isinstance(tree, dict):
             break  # make_recipe says what is wrong with the file
         keys, value = parse_override(override)
         tree = apply_override(tree, keys, value)
     return make_recipe(tree, str(path))
-
-
-def _read_yaml(path: Path) -> Any:
-    if path.is_dir():
-        raise UserError(
-            f"{path} is a folder; a recipe is a YAML file{_beside(path)}", "name the file"
-        )
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise UserError(
-            f"no recipe at {path}{_beside(path.parent)}",
-            "codemoe run recipes/demo.yaml, or codemoe demo",
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"cannot read the recipe {path}: {error}", "a recipe is a YAML file in UTF-8"
-        ) from None
-    try:
-        return yaml.load(text, _UniqueKeys)
-    except _YAML_ERRORS as error:
-        mark = getattr(error, "problem_mark", None)
-        place = getattr(error, "position", None)  # of a character that YAML does not allow
-        number = mark.line if mark else None if place is None else text.count("\n", 0, place)
-        line = "" if number is None else f", line {number + 1}"
-        raise UserError(f"{path}{line}: {_problem(error)}", "mend the YAML there") from None
-
-
-def _beside(folder: Path) -> str:
-    near = sorted(p.name for p in folder.glob("*.y*ml")) if folder.is_dir() else []
-    return f"; {folder}/ has {', '.join(near[:12])}" if near else ""

@@ -8,11 +8,14 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from codemoe.errors import UserError
-from codemoe.merge.dense import merge_into
-from codemoe.merge.methods import average
-from codemoe.models.load import load_base
-from codemoe.models.reference import BaseReference
+from codemoe.merge.dense import merge_adapters, method_recipe
+from codemoe.models.adapters import load_adapter
+from codemoe.models.storage.layout import read_layout
 from tests.models.tiny import random_adapter, save_checkpoint, tiny_model
+
+
+def average(count: int) -> dict[str, object]:
+    return method_recipe("average", count, density=1.0, weight=1.0)
 
 
 @pytest.mark.parametrize(("model_type", "target"), [("llama", "mlp"), ("gpt2", "both")])
@@ -20,7 +23,8 @@ def test_merging_one_expert_is_that_expert(tmp_path: Path, model_type: str, targ
     """Also where the weights are stored the other way round, and some of them are square."""
     base = save_checkpoint(tiny_model(model_type), tmp_path / "base")
     adapter = random_adapter(base, tmp_path / "one", target, 3, 1)
-    merge_into(load_base(BaseReference(str(base))), [adapter], average, tmp_path / "out", "one")
+    (tmp_path / "out").mkdir()
+    merge_adapters(base, [adapter], average(1), tmp_path / "out", "one")
     merged = AutoModelForCausalLM.from_pretrained(tmp_path / "out", dtype=torch.float32)
     alone = peft.PeftModel.from_pretrained(
         AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), str(adapter)
@@ -34,7 +38,8 @@ def test_merging_one_expert_is_that_expert(tmp_path: Path, model_type: str, targ
 def test_the_average_of_two_is_half_the_sum_of_their_updates(tmp_path: Path) -> None:
     base = save_checkpoint(tiny_model("mistral"), tmp_path / "base")
     adapters = [random_adapter(base, tmp_path / n, "mlp", 3, i) for i, n in enumerate("ab")]
-    merge_into(load_base(BaseReference(str(base))), adapters, average, tmp_path / "out", "ab")
+    (tmp_path / "out").mkdir()
+    merge_adapters(base, adapters, average(2), tmp_path / "out", "ab")
     path = "model.layers.1.mlp.down_proj"
     expected = AutoModelForCausalLM.from_pretrained(base).get_submodule(path).weight.clone()
     for adapter in adapters:
@@ -47,16 +52,38 @@ def test_the_average_of_two_is_half_the_sum_of_their_updates(tmp_path: Path) -> 
     assert torch.allclose(found, expected, atol=1e-6)
 
 
-def test_an_adapter_for_another_base_is_refused_before_any_weight_changes(tmp_path: Path) -> None:
+def test_ties_of_two_is_the_method_on_their_exact_updates(tmp_path: Path) -> None:
+    base = save_checkpoint(tiny_model("mistral"), tmp_path / "base")
+    adapters = [random_adapter(base, tmp_path / n, "mlp", 3, i) for i, n in enumerate("ab")]
+    (tmp_path / "out").mkdir()
+    merge_adapters(base, adapters, method_recipe("ties", 2, 0.3, 0.8), tmp_path / "out", "ties")
+    path = "model.layers.0.mlp.up_proj"
+    deltas = [load_adapter(a)[path].b_OR @ load_adapter(a)[path].a_RD for a in adapters]
+    expected = peft.utils.merge_utils.ties(deltas, torch.ones(2), 0.3) * 0.8
+    before = AutoModelForCausalLM.from_pretrained(base).get_submodule(path).weight
+    found = AutoModelForCausalLM.from_pretrained(tmp_path / "out").get_submodule(path).weight
+    assert torch.allclose(found, before + expected, atol=1e-6)
+
+
+def test_the_result_is_written_in_float32_and_the_rest_is_copied(tmp_path: Path) -> None:
+    """float16 would round updates away; bfloat16 stays, for a GPU computes in it anyway."""
+    for dtype, expected in ((torch.float16, "F32"), (torch.bfloat16, "BF16")):
+        base = save_checkpoint(tiny_model("llama").to(dtype), tmp_path / f"base-{expected}")
+        adapter = random_adapter(base, tmp_path / f"one-{expected}", "mlp", 3, 1)
+        out = tmp_path / f"out-{expected}"
+        out.mkdir()
+        merge_adapters(base, [adapter], average(1), out, "one")
+        assert {stored.dtype for stored in read_layout(out).values()} == {expected}
+
+
+def test_an_adapter_for_another_base_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     base = save_checkpoint(tiny_model("mistral"), tmp_path / "base")
     other = save_checkpoint(tiny_model("gpt2"), tmp_path / "other")
     adapters = [
         random_adapter(base, tmp_path / "own", "mlp", 3, 1),
         random_adapter(other, tmp_path / "foreign", "mlp", 3, 2),
     ]
-    model = load_base(BaseReference(str(base)))
-    before = {name: p.clone() for name, p in model.model.state_dict().items()}
+    (tmp_path / "out").mkdir()
     with pytest.raises(UserError, match="foreign"):
-        merge_into(model, adapters, average, tmp_path / "out", "both")
-    assert all(torch.equal(p, before[name]) for name, p in model.model.state_dict().items())
-    assert not (tmp_path / "out").exists()
+        merge_adapters(base, adapters, average(2), tmp_path / "out", "both")
+    assert not any((tmp_path / "out").iterdir())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from codemoe.cli.app import Json, app, print_json, quiet_libraries
+from codemoe.cli.merge import TWO_KINDS
 from codemoe.errors import MissedThreshold
 
 if TYPE_CHECKING:
@@ -126,7 +127,8 @@ def _stage_command(stage: "Stage") -> None:
             raise missed
 
     command.__doc__ = f"{stage.summary}\n\nWrites, under runs/<name>/, {stage.writes}."
-    app.command(stage.name)(command)
+    with_more = TWO_KINDS.get(stage.name)
+    app.command(stage.name)(with_more(command) if with_more else command)
 
 
 def _stage_commands() -> None:

@@ -1,49 +1,71 @@
 """Merge LoRA experts into one dense checkpoint: the baseline that every mixture must beat."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import torch
+from codemoe.artifacts import HASHES
+from codemoe.merge import output
+from codemoe.merge.command import Options, set_dtype, work_for, write_json
+from codemoe.merge.mergekit import MergeRecipe, Source
+from codemoe.merge.model import Model, open_model
+from codemoe.merge.plan import tensors
+from codemoe.merge.tokens import copy_files
+from codemoe.models.storage.read import Files
+from codemoe.models.storage.write import lay_out
 
-from codemoe.errors import UserError
-from codemoe.models.adapter_moe import weight_update
-from codemoe.models.adapters import check_fits, load_adapter
-from codemoe.models.load import CodeModel
-from codemoe.progress import progress
 
+def method_recipe(name: str, count: int, density: float, weight: float) -> dict[str, Any]:
+    """A recipe's merge method in the words of the table: `average` or `ties`.
 
-@torch.no_grad()
-def merge_into(
-    base: CodeModel,
-    adapters: Sequence[Path],
-    combine: Callable[[Sequence[torch.Tensor]], torch.Tensor],
-    out: Path,
-    name: str,
-) -> None:
-    """Write base + combine(exact task vectors B A of the adapters) as a Hugging Face checkpoint.
-
-    Changes the weights of `base` in place. One projection at a time is held in full.
+    `average` is the mean of the task vectors, `ties` the method of the paper without weights of
+    models, scaled by `weight` (lambda).
     """
-    if getattr(base.model, "is_loaded_in_4bit", False):
-        raise UserError(
-            "experts are not merged into 4-bit weights: that would round them away",
-            "the merge stage loads the base in full precision",
+    if name == "average":
+        return {"merge_method": "task_arithmetic", "parameters": {"weight": 1 / count}}
+    return {
+        "merge_method": name,
+        "parameters": {"weight": 1.0, "density": density, "lambda": weight},
+    }
+
+
+def merge_adapters(
+    base: Path, adapters: Sequence[Path], method: Mapping[str, Any], out: Path, name: str
+) -> None:
+    """Write base + merged task vectors (B A, exactly) as a Hugging Face checkpoint into `out`.
+
+    Nothing but a few blocks of weights is in memory. The result is in float32, so that no update
+    is rounded away, unless the base is stored in bfloat16. Raises UserError for an adapter of
+    another base before anything is written.
+    """
+    files = Files()
+    try:
+        whole = open_model(str(base), base)
+        models = {whole.text: whole}
+        for adapter in adapters:
+            text = f"{base}+{adapter}"
+            models[text] = open_model(text, base)
+        recipe = MergeRecipe(
+            models=tuple(Source(model=text) for text in models if text != whole.text),
+            base_model=whole.text,
+            **method,
         )
-    experts = [load_adapter(folder) for folder in adapters]
-    for folder, expert in zip(adapters, experts, strict=True):
-        check_fits(base.model, expert, f"the adapter {folder}")
-    paths = sorted({path for expert in experts for path in expert})
-    with progress(f"merge {name}", len(paths), "tensors") as advance:
-        for path in paths:
-            projection = base.model.get_submodule(path)
-            weight = projection.get_parameter("weight")
-            deltas = [
-                weight_update(projection, expert[path])
-                if path in expert
-                else torch.zeros(weight.shape)
-                for expert in experts
-            ]
-            weight.add_(combine(deltas).to(weight.device, weight.dtype))
-            advance(1, "")
-    base.model.save_pretrained(out)
-    base.tokenizer.save_pretrained(out)
+        options = Options({})
+        dtype = "BF16" if _is_bfloat16(whole) else "F32"
+        work = work_for(list(models.values()), files, options, dtype)
+        planned = tensors(recipe, models, work, None, whole.tied)
+        config = dict(whole.config)
+        set_dtype(config, planned)
+        shards = lay_out(planned, options.shard_bytes)
+        hashes = output.write_weights(
+            shards, out, recipe.model_dump(mode="json"), f"merge {name}", options.num_threads
+        )
+        write_json(out / HASHES, hashes)
+        write_json(out / "config.json", config)
+        copy_files(whole, (), None, None, out)
+    finally:
+        files.close()
+
+
+def _is_bfloat16(model: Model) -> bool:
+    return {stored.dtype for stored in model.tensors.values()} == {"BF16"}

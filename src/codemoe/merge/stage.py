@@ -1,6 +1,5 @@
 """The `merge` stage: dense merges of the experts, one checkpoint a method."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +15,24 @@ def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
     for name in recipe.merge.methods:
 
         def work(out: Path, name: str = name) -> None:
-            from codemoe.merge.dense import merge_into
-            from codemoe.merge.methods import method
-            from codemoe.models.load import load_base
+            from codemoe.merge.dense import merge_adapters, method_recipe
             from codemoe.models.model_card import read_training, write_card
-            from codemoe.models.reference import read_reference
+            from codemoe.models.reference import check_content, read_reference, resolve
+            from codemoe.models.storage.hub import snapshot
 
             reference = read_reference(run_dir / "base")
-            base = load_base(replace(reference, quantization="none"))
-            combine = method(name, recipe.merge.density, recipe.merge.weight)
+            check_content(reference)
+            folder = Path(resolve(reference.model))
+            if not folder.is_dir():
+                folder = snapshot(reference.model, reference.revision, "the run's base")
             folders = [run_dir / "experts" / expert for expert in experts]
-            merge_into(base, folders, combine, out, name)
+            merge_adapters(
+                folder,
+                folders,
+                method_recipe(name, len(experts), recipe.merge.density, recipe.merge.weight),
+                out,
+                name,
+            )
             about = read_training(folders)
             write_card(
                 out,

@@ -1,80 +1,23 @@
 """PEFT LoRA folders: read one as factors, and see that it belongs to a base."""
 
-import json
 import re
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 
 from codemoe.errors import UserError
 from codemoe.models.adapter_moe import LoraFactors
 from codemoe.models.architectures import projection_shape
 from codemoe.models.reference import BaseReference, content_sha256, resolve
-
-
-def adapter_config(folder: Path) -> dict[str, Any]:
-    """What PEFT says of an adapter."""
-    file = folder / "adapter_config.json"
-    try:
-        config = json.loads(file.read_text())
-    except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f"{folder} holds no adapter (no adapter_config.json)") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot read {file}: {error}") from None
-    if not isinstance(config, dict):
-        raise UserError(f"{file} holds no JSON object")
-    return config
+from codemoe.models.storage.adapter import adapter_config, read_factors
 
 
 def load_adapter(folder: Path) -> dict[str, LoraFactors]:
     """A PEFT LoRA directory as factors by projection path ("model.layers.0.mlp.up_proj")."""
-    config = adapter_config(folder)
-    if config.get("peft_type") != "LORA":
-        raise UserError(f"{folder} is a {config.get('peft_type')} adapter; expected LORA")
-    unsupported = [
-        key
-        for key in ("use_dora", "modules_to_save", "lora_bias", "rank_pattern", "alpha_pattern")
-        if config.get(key)
-    ]
-    if unsupported:
-        raise UserError(
-            f"the adapter {folder} uses {', '.join(unsupported)}, "
-            "which stacked experts cannot carry"
-        )
-    start = str(config.get("init_lora_weights", "")).lower()
-    if start.startswith(("pissa", "olora", "corda", "loftq")):
-        raise UserError(
-            f"the adapter {folder} was started by {start}, which changes the base's weights too: "
-            "on the unchanged base it is another function",
-            "convert it to a plain LoRA: save_pretrained(..., path_initial_model_for_weight_"
-            "conversion=...) in PEFT",
-        )
-    try:
-        root = config["r"] ** 0.5 if config.get("use_rslora") else config["r"]
-        scaling = config["lora_alpha"] / root
-    except (KeyError, TypeError, ZeroDivisionError):
-        told = {key: config.get(key) for key in ("r", "lora_alpha")}
-        raise UserError(f"the adapter {folder} has no usable rank and alpha: {told}") from None
-    pairs: dict[str, dict[str, torch.Tensor]] = {}
-    try:
-        with safe_open(folder / "adapter_model.safetensors", "pt") as file:
-            for key in file.keys():  # noqa: SIM118 - safe_open is no mapping
-                path, _, factor = key.removesuffix(".weight").rpartition(".")
-                path = path.removeprefix("base_model.model.")
-                pairs.setdefault(path, {})[factor] = file.get_tensor(key).float()
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"cannot read the adapter {folder}: {error}") from None
-    if not pairs or any(pair.keys() != {"lora_A", "lora_B"} for pair in pairs.values()):
-        found = sorted({factor for pair in pairs.values() for factor in pair})
-        raise UserError(
-            f"the adapter {folder} is no plain LoRA of projections: expected a lora_A and a lora_B "
-            f"for each, found {', '.join(found) or 'nothing'}"
-        )
     return {
-        path: LoraFactors(pair["lora_A"], pair["lora_B"] * scaling) for path, pair in pairs.items()
+        path: LoraFactors(torch.from_numpy(found.a_RD), torch.from_numpy(found.b_OR))
+        for path, found in read_factors(folder).items()
     }
 
 

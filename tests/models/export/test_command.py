@@ -65,7 +65,7 @@ def test_an_interrupted_export_leaves_what_was_there(
     def stop(*args: Any, **options: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(checkpoint, "save_file", stop)
+    monkeypatch.setattr(checkpoint.storage, "write_shards", stop)
     with pytest.raises(KeyboardInterrupt):
         export_model(str(run), out, "mixtral", force=force)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
@@ -84,7 +84,7 @@ def test_a_full_disk(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "save_file", full)
+        patch.setattr(checkpoint.storage, "write_shards", full)
         with pytest.raises(WorkError, match="no space left"):
             export_model(str(run), tmp_path / "out", "mixtral")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))

@@ -21,6 +21,7 @@ from codemoe.models.export.command import export_model
 from codemoe.models.generate import Route, generate_batch
 from codemoe.models.load import load_model
 from codemoe.models.routers_file import save_routers
+from codemoe.models.storage.write import Shard
 from codemoe.routing.routers import TopKRouter
 from tests.models.export.mixtures import EXPERTS, logits, some_tokens, write_mixture
 
@@ -188,13 +189,13 @@ def test_memory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     """No shard is larger than --max-memory leaves; a larger model is checked from disk."""
     run = write_mixture(tmp_path / "run", "mistral")
     sizes = []
-    save = checkpoint.save_file
+    write = checkpoint.storage.write_shards
 
-    def spy(tensors: dict[str, torch.Tensor], *args: Any, **options: Any) -> None:
-        sizes.append(sum(tensor.nbytes for tensor in tensors.values()))
-        save(tensors, *args, **options)
+    def spy(shards: list[Shard], *args: Any, **options: Any) -> None:
+        sizes.extend(shard.num_bytes for shard in shards)
+        write(shards, *args, **options)
 
-    monkeypatch.setattr(checkpoint, "save_file", spy)
+    monkeypatch.setattr(checkpoint.storage, "write_shards", spy)
     result = export_model(str(run), tmp_path / "out", "mixtral", max_memory="120KB")
     assert max(sizes) < 100_000  # what is left beside the work on one expert
     assert len(sizes) > 2

@@ -1,21 +1,22 @@
 """Read a checkpoint one tensor at a time, and write one shard by shard, in bounded memory."""
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import safe_open
 
 from codemoe.errors import UserError
+from codemoe.models.storage import write as storage
+from codemoe.models.storage.layout import read_layout
+from codemoe.models.storage.write import Shard, Tensor, in_order, named
 
 _DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 _LARGEST_SHARD = 5 * 10**9  # bytes; as on the hub
-_INDEX = "model.safetensors.index.json"
-_SINGLE = "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -51,14 +52,14 @@ class Checkpoint:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.tensors: dict[str, Stored] = {}
-        for file in _files_of(folder):
-            try:
-                with safe_open(file, "pt") as opened:
-                    for name in opened.keys():  # noqa: SIM118 - safe_open is no mapping
-                        view = opened.get_slice(name)
-                        self.tensors[name] = _stored(file, name, view.get_shape(), view.get_dtype())
-            except (OSError, SafetensorError) as error:
-                raise UserError(f"cannot read the weights {file}: {error}") from None
+        for name, found in read_layout(folder).items():
+            if found.dtype not in _DTYPES:
+                raise UserError(
+                    f"{found.file}: {name} is stored as {found.dtype}; experts are put into "
+                    f"weights of {', '.join(_DTYPES)} only",
+                    "use the base's full-precision checkpoint",
+                )
+            self.tensors[name] = Stored(found.file, found.shape, _DTYPES[found.dtype])
 
     def read(self, name: str) -> torch.Tensor:
         with safe_open(self.tensors[name].file, "pt") as opened:
@@ -73,32 +74,6 @@ class Checkpoint:
     @property
     def num_elements(self) -> int:
         return sum(torch.Size(stored.shape).numel() for stored in self.tensors.values())
-
-
-def _files_of(folder: Path) -> list[Path]:
-    try:
-        index = json.loads((folder / _INDEX).read_text())
-        return [folder / name for name in sorted(set(index["weight_map"].values()))]
-    except FileNotFoundError:
-        pass
-    except (ValueError, KeyError) as error:
-        raise UserError(f"{folder / _INDEX} cannot be read: {error!r}") from None
-    if not (folder / _SINGLE).is_file():
-        raise UserError(
-            f"the checkpoint {folder} holds no {_SINGLE} and no {_INDEX}",
-            "save it as safetensors: model.save_pretrained(FOLDER)",
-        )
-    return [folder / _SINGLE]
-
-
-def _stored(file: Path, name: str, shape: list[int], dtype: str) -> Stored:
-    if dtype not in _DTYPES:
-        raise UserError(
-            f"{file}: {name} is stored as {dtype}; experts are put into weights of "
-            f"{', '.join(_DTYPES)} only",
-            "use the base's full-precision checkpoint",
-        )
-    return Stored(file, tuple(shape), _DTYPES[dtype])
 
 
 def shards_of(plan: Sequence[Planned], limit: int) -> list[list[Planned]]:
@@ -135,24 +110,20 @@ def shard_limit(plan: Sequence[Planned], work_bytes: int, max_memory: int) -> in
 def write_shards(
     shards: Sequence[Sequence[Planned]], folder: Path, advance: Callable[[int, str], None]
 ) -> None:
-    """Make and write the tensors, one shard in memory at a time, with an index when they are many.
+    """Make and write the tensors one by one, with an index when their files are many.
 
     Calls `advance(1, "")` for each tensor.
     """
-    weight_map = {}
-    for number, shard in enumerate(shards, 1):
-        file = (
-            _SINGLE if len(shards) == 1 else f"model-{number:05d}-of-{len(shards):05d}.safetensors"
-        )
-        tensors = {}
-        for planned in shard:
-            tensor = planned.make().to(planned.dtype).contiguous()
-            assert tuple(tensor.shape) == planned.shape, planned.name
-            tensors[planned.name] = tensor
-            weight_map[planned.name] = file
+
+    def tensor(planned: Planned) -> Tensor:
+        def pieces() -> Iterator[np.ndarray]:
+            made = planned.make().to(planned.dtype).contiguous()
+            assert tuple(made.shape) == planned.shape, planned.name
+            yield made.view(-1).view(torch.uint8).numpy()
             advance(1, "")
-        save_file(tensors, folder / file, metadata={"format": "pt"})
-    if len(shards) > 1:
-        total = sum(planned.num_bytes for shard in shards for planned in shard)
-        index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))}
-        (folder / _INDEX).write_text(json.dumps(index, indent=2) + "\n")
+
+        return Tensor(planned.name, _NAMES[planned.dtype], planned.shape, pieces)
+
+    files = [Shard(name, in_order(map(tensor, s))) for name, s in named(shards)]
+    storage.write_shards(files, folder)
+    storage.write_index(files, folder)

@@ -1,6 +1,5 @@
 """`codemoe export`: plan, write into a temporary folder, reload and compare, then rename."""
 
-import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from codemoe.disk import disk_fault, existing_parent, fsync, fsync_tree
+from codemoe.disk import disk_fault, existing_parent, fsync, fsync_tree, parse_size
 from codemoe.errors import UserError, WorkError
 from codemoe.progress import progress, say
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 DESCRIPTION = "codemoe.json"
 FORMATS = ("mixtral", "qwen-moe", "gguf", "lora-pack")
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 
 
 def export_model(
@@ -95,14 +93,6 @@ def _plan(source: "Source", to: str, activation: str, max_memory: int) -> "Plan"
     from codemoe.models.export.sparse import plan_sparse
 
     return plan_sparse(source, to, max_memory)
-
-
-def parse_size(text: str) -> int:
-    """ "4GB", "500 MB" or "2GiB" in bytes."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]i?)?B?", text.strip(), re.IGNORECASE)
-    if not found or not float(found[1]):
-        raise UserError(f"--max-memory is {text!r}; expected a size such as 4GB")
-    return int(float(found[1]) * _UNITS[(found[2] or "").capitalize()])
 
 
 def _refuse_existing(out: Path, force: bool) -> None:

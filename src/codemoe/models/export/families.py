@@ -1,11 +1,9 @@
 """THE table of sparse checkpoints: which base becomes which model type, and what its tensors are
-called on disk."""
+called on disk. Of configs as they are stored, so that nobody has to import a library for it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-
-from transformers import AutoConfig, PreTrainedConfig
 
 from codemoe.errors import UserError
 
@@ -25,6 +23,8 @@ _CARRIED = (
     "attention_bias",
     "attention_dropout",
     "rope_parameters",
+    "rope_theta",  # these two in configs of before 2026
+    "rope_scaling",
     "tie_word_embeddings",
     "bos_token_id",
     "eos_token_id",
@@ -46,42 +46,42 @@ class Family:
     architecture: str
     gate: str
     experts: Mapping[str, str]  # the base's projection -> its name for expert {}
-    settings: Callable[[PreTrainedConfig, int], dict[str, Any]]
-    zeros: Callable[[PreTrainedConfig], dict[str, tuple[int, ...]]] = lambda config: {}
+    settings: Callable[[Mapping[str, Any], int], dict[str, Any]]
+    zeros: Callable[[Mapping[str, Any]], dict[str, tuple[int, ...]]] = lambda config: {}
 
 
-def _mixtral(config: PreTrainedConfig, num_experts: int) -> dict[str, Any]:
+def _mixtral(config: Mapping[str, Any], num_experts: int) -> dict[str, Any]:
     # MixtralTopKRouter divides the chosen weights by their sum: with one chosen, the weight is 1.
     return {
         "num_local_experts": num_experts,
         "num_experts_per_tok": 1,
-        "sliding_window": getattr(config, "sliding_window", None),
+        "sliding_window": config.get("sliding_window"),
     }
 
 
-def _qwen(config: PreTrainedConfig, num_experts: int) -> dict[str, Any]:
+def _qwen(config: Mapping[str, Any], num_experts: int) -> dict[str, Any]:
     return {
         "num_experts": num_experts,
         "num_experts_per_tok": 1,
         "norm_topk_prob": True,  # the one chosen weight becomes 1
-        "moe_intermediate_size": config.intermediate_size,
+        "moe_intermediate_size": config["intermediate_size"],
         "decoder_sparse_step": 1,
         "mlp_only_layers": [],
         "use_sliding_window": False,
     }
 
 
-def _qwen2(config: PreTrainedConfig, num_experts: int) -> dict[str, Any]:
+def _qwen2(config: Mapping[str, Any], num_experts: int) -> dict[str, Any]:
     shared = {"shared_expert_intermediate_size": SHARED_EXPERT_SIZE, "qkv_bias": True}
     return _qwen(config, num_experts) | shared
 
 
-def _shared_expert(config: PreTrainedConfig) -> dict[str, tuple[int, ...]]:
+def _shared_expert(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     return {
-        "mlp.shared_expert.gate_proj.weight": (SHARED_EXPERT_SIZE, config.hidden_size),
-        "mlp.shared_expert.up_proj.weight": (SHARED_EXPERT_SIZE, config.hidden_size),
-        "mlp.shared_expert.down_proj.weight": (config.hidden_size, SHARED_EXPERT_SIZE),
-        "mlp.shared_expert_gate.weight": (1, config.hidden_size),
+        "mlp.shared_expert.gate_proj.weight": (SHARED_EXPERT_SIZE, config["hidden_size"]),
+        "mlp.shared_expert.up_proj.weight": (SHARED_EXPERT_SIZE, config["hidden_size"]),
+        "mlp.shared_expert.down_proj.weight": (config["hidden_size"], SHARED_EXPERT_SIZE),
+        "mlp.shared_expert_gate.weight": (1, config["hidden_size"]),
     }
 
 
@@ -121,13 +121,14 @@ FAMILIES: dict[str, dict[str, Family]] = {
 }
 
 
-def family_of(to: str, config: PreTrainedConfig) -> Family:
+def family_of(to: str, config: Mapping[str, Any]) -> Family:
     """The row for a base; a UserError that says why when this base cannot take this form."""
-    family = FAMILIES[to].get(config.model_type)
+    model_type = config.get("model_type", "")
+    family = FAMILIES[to].get(model_type)
     if family is None:
-        fitting = [name for name, bases in FAMILIES.items() if config.model_type in bases]
+        fitting = [name for name, bases in FAMILIES.items() if model_type in bases]
         raise UserError(
-            f"a {config.model_type} base cannot become {to}, which holds the attention of "
+            f"a {model_type} base cannot become {to}, which holds the attention of "
             f"{' or '.join(FAMILIES[to])} only",
             f"--to {fitting[0]}" if fitting else "--to lora-pack",
         )
@@ -139,30 +140,39 @@ def family_of(to: str, config: PreTrainedConfig) -> Family:
     return family
 
 
-def _unlike(family: Family, config: PreTrainedConfig) -> str | None:
+def _unlike(family: Family, config: Mapping[str, Any]) -> str | None:
     """What the base computes and the sparse model cannot; None when there is no such thing."""
-    if getattr(config, "quantization_config", None):
+    if config.get("quantization_config"):
         return "quantized weights (quantization_config)"
     if family.model_type == "mixtral":
         for key in ("mlp_bias", "attention_bias"):
-            if getattr(config, key, False):
+            if config.get(key):
                 return f"{key}=true, and Mixtral has no such biases"
-    if getattr(config, "use_sliding_window", False):
+    if config.get("use_sliding_window"):
         # Qwen2 and Qwen3 slide in some layers, the sparse models in others or in all.
         return "use_sliding_window=true, and the sparse model slides in other layers"
     return None
 
 
+# What a base's config may leave out, and what the sparse model would take for granted otherwise.
+_UNSAID: dict[str, dict[str, Any]] = {
+    "mistral": {"rms_norm_eps": 1e-6, "num_key_value_heads": 8, "sliding_window": 4096},
+    "llama": {"rms_norm_eps": 1e-6, "max_position_embeddings": 2048},
+    "qwen2": {"num_key_value_heads": 32},
+    "qwen3": {"num_key_value_heads": 32, "head_dim": 128},
+}
+
+
 def sparse_config(
-    family: Family, config: PreTrainedConfig, num_experts: int, dtype: str
-) -> PreTrainedConfig:
-    """The config of the export."""
-    carried = {name: getattr(config, name) for name in _CARRIED if hasattr(config, name)}
+    family: Family, config: Mapping[str, Any], num_experts: int, dtype: str
+) -> dict[str, Any]:
+    """The config of the export, from the base's, as config.json holds them."""
+    whole = _UNSAID.get(config["model_type"], {}) | dict(config)
+    if not whole.get("rope_parameters"):
+        whole.setdefault("rope_theta", 10000.0)
+    whole.setdefault("num_key_value_heads", whole["num_attention_heads"])
+    carried = {name: whole[name] for name in _CARRIED if name in whole}
     if family.model_type != "qwen3_moe":
         carried.pop("attention_bias", None)
-    sparse = AutoConfig.for_model(
-        family.model_type, **(carried | family.settings(config, num_experts))
-    )
-    sparse.architectures = [family.architecture]
-    sparse.dtype = dtype
-    return sparse
+    named = {"model_type": family.model_type, "architectures": [family.architecture]}
+    return named | carried | family.settings(whole, num_experts) | {"dtype": dtype}

@@ -47,7 +47,7 @@ _EXPERTS = {
 def plan_gguf(source: Source, max_memory: int) -> Plan:
     """One file in the base's precision (F32, F16 or BF16)."""
     _need_packages()
-    family = family_of("gguf", source.config)
+    family = family_of("gguf", source.config.to_dict())
     refuse_other_functions(source, "gguf")
     factors_R = _rope_factors(source.config)
     if source.config.hidden_act != "silu":

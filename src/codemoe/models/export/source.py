@@ -13,10 +13,9 @@ from codemoe.models.architectures import architecture_of
 from codemoe.models.load import BaseReference, find_mixture, load_adapter, read_mixture, resolve
 from codemoe.models.model_card import hub_id
 from codemoe.models.routers_file import ROUTER_FILE, SequenceRouter, TokenRouters, load_routers
+from codemoe.models.storage.hub import snapshot
 from codemoe.routing.routers import LinearRouter
 
-# What a reader of a checkpoint folder needs besides the weights.
-_HUB_FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "README.md")
 _TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer.model",
@@ -128,24 +127,7 @@ def _base_folder(reference: BaseReference) -> Path:
     name = resolve(reference.model)
     if Path(name).is_dir():
         return Path(name)
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(
-            snapshot_download(
-                name,
-                revision=reference.revision,
-                allow_patterns=list(_HUB_FILES),
-                ignore_patterns=["consolidated*", "original/*"],
-            )
-        )
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        raise UserError(
-            f"cannot find the mixture's base {name!r}, neither as a folder here nor on the hub: "
-            f"{str(error).splitlines()[0]}",
-            f"download it first: hf download {name}",
-        ) from None
+    return snapshot(name, reference.revision, "the mixture's base")
 
 
 def copy_tokenizer(base_dir: Path, folder: Path) -> None:

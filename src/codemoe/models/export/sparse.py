@@ -1,5 +1,6 @@
 """Mixtral and Qwen-MoE checkpoints: every expert becomes a full MLP, made one by one."""
 
+import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -33,7 +34,7 @@ from codemoe.routing.routers import describe_router
 
 def plan_sparse(source: Source, to: str, max_memory: int) -> Plan:
     """A checkpoint of `to` (a key of FAMILIES) that routes by the mixture's token gates."""
-    family = family_of(to, source.config)
+    family = family_of(to, source.config.to_dict())
     refuse_other_functions(source, to)
     base = Checkpoint(source.base_dir)
     dtype = expert_dtype(source, base, family)
@@ -44,7 +45,8 @@ def plan_sparse(source: Source, to: str, max_memory: int) -> Plan:
     def write(folder: Path, advance: Callable[[int, str], None]) -> None:
         write_shards(shards, folder, advance)
         name = str(dtype).removeprefix("torch.")
-        sparse_config(family, source.config, len(source.experts), name).save_pretrained(folder)
+        config = sparse_config(family, source.config.to_dict(), len(source.experts), name)
+        (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
         copy_tokenizer(source.base_dir, folder)
 
     return Plan(
@@ -156,7 +158,7 @@ def sparse_tensors(
         at = f"model.layers.{layer}."
         gate_ED = router.weight.detach()
         yield Planned(at + family.gate, tuple(gate_ED.shape), dtype, partial(_same, gate_ED))
-        for name, shape in family.zeros(source.config).items():
+        for name, shape in family.zeros(source.config.to_dict()).items():
             yield Planned(at + name, shape, dtype, partial(torch.zeros, shape))
         for expert, factors in enumerate(source.factors):
             for projection, new_name in family.experts.items():

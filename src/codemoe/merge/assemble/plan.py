@@ -1,0 +1,176 @@
+"""From a mixture's recipe and opened models to its tensors: trunk, gates and experts of each layer,
+under the names that a stock Mixtral or Qwen-MoE has on disk."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+import numpy as np
+
+from codemoe.errors import UserError
+from codemoe.merge.compatible import signature
+from codemoe.merge.mergekit import Expert, MoeRecipe
+from codemoe.merge.methods.inputs import generator
+from codemoe.merge.methods.table import METHODS
+from codemoe.merge.model import HEAD, Model
+from codemoe.merge.plan import Work, made, rounded
+from codemoe.merge.sources import Source, Streamed
+from codemoe.models.export.families import FAMILIES, Family, family_of
+from codemoe.models.storage.dtypes import from_float32
+from codemoe.models.storage.write import Tensor
+
+_PASS = METHODS["passthrough"]
+_DOWN = "down_proj"  # whose output is added to the residual stream
+_SHARED = "mlp.shared_expert"
+
+
+def family_for(recipe: MoeRecipe, base: Model) -> tuple[str, Family]:
+    """The format and the row for a base; `architecture` of the recipe may name the format."""
+    model_type = base.config.get("model_type")
+    fitting = [to for to, rows in FAMILIES.items() if model_type in rows and to != "gguf"]
+    if recipe.architecture:
+        wanted = recipe.architecture.lower().replace("_", "-").replace(" ", "-")
+        named = [to for to in ("mixtral", "qwen-moe") if to.startswith(wanted.rstrip("23"))]
+        if not named:
+            raise UserError(
+                f"architecture {recipe.architecture!r} is not supported", "mixtral or qwen"
+            )
+        fitting = [to for to in fitting if to in named]
+    if not fitting:
+        known = sorted({row for to in ("mixtral", "qwen-moe") for row in FAMILIES[to]})
+        wanted = f" as {recipe.architecture}" if recipe.architecture else ""
+        raise UserError(
+            f"a {model_type} base cannot become a sparse checkpoint{wanted}",
+            f"bases: {', '.join(known)}; llama and mistral become Mixtral, qwen2 and qwen3 "
+            "Qwen-MoE",
+        )
+    family = family_of(fitting[0], base.config)
+    shared = len(recipe.shared_experts or ())
+    if shared and (family.model_type != "qwen2_moe" or shared > 1):
+        raise UserError(
+            f"{family.architecture} has no place for {shared} shared experts",
+            "leave out shared_experts; a Qwen2 base takes one",
+        )
+    return fitting[0], family
+
+
+def tensors(
+    recipe: MoeRecipe,
+    family: Family,
+    base: Model,
+    experts: Sequence[Model],
+    shared: Model | None,
+    gates: Sequence[np.ndarray],
+    work: Work,
+) -> list[Tensor]:
+    """The mixture's tensors in order."""
+    return list(_tensors(recipe, family, base, experts, shared, gates, work))
+
+
+def _tensors(
+    recipe: MoeRecipe,
+    family: Family,
+    base: Model,
+    experts: Sequence[Model],
+    shared: Model | None,
+    gates: Sequence[np.ndarray],
+    work: Work,
+) -> Iterator[Tensor]:
+    mlps = tuple(f"{projection}." for projection in family.experts)
+    prefix, count = base.layers
+    tied = bool(signature(base)["tie_word_embeddings"])
+    for name in base.tensors:
+        layer = base.layer_of(name)
+        within = name.removeprefix(f"{prefix}{layer}.")
+        if (layer is not None and within.startswith(mlps)) or (tied and name == HEAD):
+            continue
+        source = base.source(work.files, name)
+        assert source is not None
+        yield _as_it_is(name, source, work)
+    for layer in range(count):
+        at = f"{prefix}{layer}."
+        first = _source(base, f"{at}{next(iter(family.experts))}.weight", work)
+        dtype = work.dtype or first.dtype
+        gate_ED = gates[layer][: len(experts)]
+        yield _given(f"{at}{family.gate}", gate_ED, dtype)
+        if shared is not None:
+            assert recipe.shared_experts
+            rows = gates[layer][len(experts) :]
+            # Without a row of its own the shared expert is always half on: sigmoid(0).
+            row_1D = rows if len(rows) else np.zeros((1, gate_ED.shape[1]), np.float32)
+            yield _given(f"{at}mlp.shared_expert_gate.weight", row_1D, dtype)
+            for projection in family.experts:
+                name = f"{at}{_SHARED}.{projection.rpartition('.')[2]}.weight"
+                source = _source(shared, f"{at}{projection}.weight", work)
+                yield _expert(name, source, recipe.shared_experts[0], projection, dtype, work)
+        else:
+            for name, shape in family.zeros(base.config).items():
+                yield _given(f"{at}{name}", np.zeros(shape, np.float32), dtype)
+        for number, (expert, model) in enumerate(zip(recipe.experts, experts, strict=True)):
+            for projection, new_name in family.experts.items():
+                source = _source(model, f"{at}{projection}.weight", work, base)
+                name = at + new_name.format(number)
+                yield _expert(name, source, expert, projection, dtype, work)
+
+
+def _source(model: Model, name: str, work: Work, base: Model | None = None) -> Source:
+    """A projection of an MLP; with `base`, of the same shape as there."""
+    source = model.source(work.files, name)
+    if source is None:
+        raise UserError(
+            f"{model.text} has no tensor {name}",
+            "use checkpoints whose tensors are named as transformers names them",
+        )
+    expected = base.tensors[name].shape if base and name in base.tensors else source.shape
+    if source.shape != expected:
+        raise UserError(
+            f"{name} is {list(source.shape)} in {model.text}, but {list(expected)} in the base",
+            "use experts of the base's shape",
+        )
+    return source
+
+
+def _as_it_is(name: str, source: Source, work: Work) -> Tensor:
+    settings = {"scale": [1.0]}
+    return made(name, [source], None, _PASS, settings, work.dtype or source.dtype, work)
+
+
+def _expert(
+    name: str, source: Source, expert: Expert, projection: str, dtype: str, work: Work
+) -> Tensor:
+    """One projection of an expert: as it is, but for mergekit's noise and scale of residuals."""
+    scale = 1.0
+    if expert.residual_scale is not None and projection.endswith(_DOWN):
+        scale = expert.residual_scale
+    if not expert.noise_scale:
+        return made(name, [source], None, _PASS, {"scale": [scale]}, dtype, work)
+    pieces = partial(_noisy, name, source, scale, expert.noise_scale, dtype, work)
+    return Tensor(name, dtype, source.shape, pieces, computed=True)
+
+
+def _noisy(
+    name: str, source: Source, scale: float, noise: float, dtype: str, work: Work
+) -> Iterator[np.ndarray]:
+    """(W + noise * normal) * scale, the random numbers by the tensor's name."""
+    inputs = Streamed(name, [source], None, block=work.block, spare=0, seed=work.seed)
+    random = generator(inputs, 0)
+    for block in _PASS.run(inputs, {"scale": [1.0]}):
+        drawn = random.standard_normal(len(block), np.float32)
+        yield rounded((block + np.float32(noise) * drawn) * np.float32(scale), dtype, name)
+
+
+def _given(name: str, values: np.ndarray, dtype: str) -> Tensor:
+    values = np.ascontiguousarray(values, np.float32)
+
+    def pieces() -> Iterator[np.ndarray]:
+        yield from_float32(values.reshape(-1), dtype)
+
+    return Tensor(name, dtype, values.shape, pieces)
+
+
+def outside_mlps(
+    family: Family, base: Model, model: Model, differs: Callable[[Model, Model, str], bool]
+) -> list[str]:
+    """Tensors of an expert that differ from the base's and have no place in the mixture."""
+    mlps = tuple(f".{projection}." for projection in family.experts)
+    others = [name for name in base.tensors if not any(mlp in name for mlp in mlps)]
+    return [name for name in others if name in model.factors or differs(base, model, name)]

@@ -1,0 +1,90 @@
+"""What a merge method sees of one tensor: every model's numbers, a block at a time, in float32."""
+
+from collections.abc import Iterator, Sequence
+from math import prod
+from typing import Protocol
+from zlib import crc32
+
+import numpy as np
+
+from codemoe.merge.methods.select import MOST_KEPT
+
+
+class Inputs(Protocol):
+    """One tensor of M models and, for most methods, of their base.
+
+    `tensor` and `base` fill buffers that belong to the caller until the same one is asked for
+    again: what it does to them in place is nobody else's concern.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    count: int  # M
+    has_base: bool
+    block: int  # elements in a block, about
+    spare: int  # elements of each model that may be held in memory besides
+    seed: int
+
+    def tensor(self, model: int, first: int, last: int) -> np.ndarray: ...
+
+    def base(self, first: int, last: int) -> np.ndarray: ...
+
+    def task_vector(self, model: int, base: np.ndarray, first: int, last: int) -> np.ndarray:
+        """Model minus base (arXiv:2212.04089), in the model's own buffer."""
+        ...
+
+
+class Arrays:
+    """Inputs that are in memory already."""
+
+    def __init__(
+        self,
+        tensors: Sequence[np.ndarray],
+        base: np.ndarray | None = None,
+        *,
+        name: str = "",
+        block: int = 1 << 16,
+        seed: int = 0,
+    ) -> None:
+        arrays = [np.ascontiguousarray(t, np.float32) for t in tensors]
+        self.shape = (arrays[0] if base is None else np.asarray(base)).shape
+        self.count, self.has_base, self.block = len(arrays), base is not None, block
+        self.name, self.seed, self.spare = name, seed, MOST_KEPT
+        self._tensors = [array.reshape(-1) for array in arrays]
+        self._base = None if base is None else np.ascontiguousarray(base, np.float32).reshape(-1)
+
+    def tensor(self, model: int, first: int, last: int) -> np.ndarray:
+        return self._tensors[model][first:last].copy()
+
+    def base(self, first: int, last: int) -> np.ndarray:
+        assert self._base is not None
+        return self._base[first:last].copy()
+
+    def task_vector(self, model: int, base: np.ndarray, first: int, last: int) -> np.ndarray:
+        return self._tensors[model][first:last] - base
+
+
+def size_of(inputs: Inputs) -> int:
+    return prod(inputs.shape)
+
+
+def row_of(inputs: Inputs) -> int:
+    """Elements in a row: a vector, or a single number, is one row."""
+    return inputs.shape[-1] if inputs.shape else 1
+
+
+def blocks(inputs: Inputs, whole_rows: bool = False) -> Iterator[tuple[int, int]]:
+    """The ranges (first, last) of consecutive blocks, of whole rows unless rows are too long."""
+    size, row = size_of(inputs), row_of(inputs)
+    step = max(inputs.block, 1)
+    if row > 0 and (whole_rows or row <= step):
+        step = max(step // row, 1) * row
+    for first in range(0, size, step):
+        yield first, min(first + step, size)
+
+
+def generator(inputs: Inputs, model: int) -> np.random.Generator:
+    """Random numbers that depend on the seed, the tensor's name and the model, and on nothing
+    else: neither on threads nor on blocks, as long as they are drawn in the tensor's order."""
+    key = [inputs.seed, crc32(inputs.name.encode()), model]
+    return np.random.Generator(np.random.SFC64(np.random.SeedSequence(key)))
