@@ -30,10 +30,10 @@ def dense_budget(
     lora: LoraConfig, train: TrainConfig, num_experts: int
 ) -> tuple[LoraConfig, TrainConfig]:
     """One adapter with the experts' trainable parameters and steps added up, at their scaling."""
+    # The scaling is alpha / rank, or alpha / sqrt(rank).
+    growth = num_experts**0.5 if lora.use_rslora else num_experts
     return (
-        lora.model_copy(
-            update={"rank": lora.rank * num_experts, "alpha": lora.alpha * num_experts}
-        ),
+        lora.model_copy(update={"rank": lora.rank * num_experts, "alpha": lora.alpha * growth}),
         train.model_copy(update={"steps": train.steps * num_experts}),
     )
 
@@ -87,6 +87,9 @@ def _train(
             activation=activation,
             seed=recipe.seed,
             out=out,
+            valid_rows=_select(read_split(run_dir / "data", "valid"), filters)
+            if train.eval_steps is not None
+            else (),
         )
         _settle(out / "adapter_config.json")
         about = read_training([out])
