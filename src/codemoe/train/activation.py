@@ -27,10 +27,10 @@ class ActivationMask:
         self.current_BT1: torch.Tensor | None = None
         for module in model.modules():
             if isinstance(module, LoraLayer):
-                for name, update in module.lora_B.items():
-                    # DoRA's update also scales the base's output; B gives only a part of it.
-                    whole = module.lora_magnitude_vector
-                    (whole[name] if name in whole else update).register_forward_hook(self._apply)
+                # DoRA's update also scales the base's output; B gives only a part of it.
+                updates = dict(module.lora_B.items()) | dict(module.lora_magnitude_vector.items())
+                for update in updates.values():
+                    update.register_forward_hook(self._apply)
 
     @contextmanager
     def on(self, active_BT1: torch.Tensor) -> Iterator[None]:

@@ -72,7 +72,7 @@ def last_good(folder: Path) -> Path | None:
         if fault is None:
             return path
         say(f"the checkpoint of step {step} is damaged and not used: {fault}")
-        shutil.rmtree(path)
+        _remove(path)
     return None
 
 
@@ -80,7 +80,13 @@ def drop_old(folder: Path, keep: int, also: Sequence[int] = ()) -> None:
     """Remove all but the newest `keep` sealed checkpoints and those of the steps in `also`."""
     for step in steps_in(folder)[:-keep]:
         if step not in also:
-            shutil.rmtree(at_step(folder, step))
+            _remove(at_step(folder, step))
+
+
+def _remove(checkpoint: Path) -> None:
+    """The seal goes first: killed on the way, what is left does not count."""
+    (checkpoint / SEAL).unlink(missing_ok=True)
+    shutil.rmtree(checkpoint)
 
 
 def read_state(checkpoint: Path) -> dict[str, Any]:
