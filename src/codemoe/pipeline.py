@@ -1,11 +1,13 @@
 """The stage graph: which stages there are, in which order they run."""
 
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from codemoe.errors import UserError
 from codemoe.progress import say
 
 if TYPE_CHECKING:
@@ -88,6 +90,17 @@ class Outcome:
     seconds: float
 
 
+def refuse_launchers(environment: Mapping[str, str]) -> None:
+    """Several copies of codemoe would each run the whole pipeline, in one folder."""
+    together = environment.get("WORLD_SIZE", "1")
+    if together not in ("", "0", "1"):
+        raise UserError(
+            f"codemoe was started as {together} processes at once (WORLD_SIZE={together}, as "
+            "torchrun and accelerate launch set it)",
+            f"start it once; it starts its own processes: experts.train.num_processes={together}",
+        )
+
+
 def run_stages(
     recipe: "Recipe",
     stages: tuple[Stage, ...] = STAGES,
@@ -97,6 +110,7 @@ def run_stages(
     """Run stages in order; finished ones with the same settings are skipped."""
     from codemoe.lock import run_lock
 
+    refuse_launchers(os.environ)
     with run_lock(recipe.run_dir):
         for stage in stages:
             started = time.monotonic()

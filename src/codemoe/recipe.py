@@ -150,7 +150,13 @@ class LoraConfig(Config):
 
 
 # Training keys that change what is shown, kept or spent on the way, not what is made.
-UNFELT = {"logging_steps", "checkpoint_steps", "report_to", "gradient_checkpointing"}
+UNFELT = {
+    "logging_steps",
+    "checkpoint_steps",
+    "report_to",
+    "gradient_checkpointing",
+    "num_processes",
+}
 
 
 class TrainConfig(Config):
@@ -176,12 +182,23 @@ class TrainConfig(Config):
     logging_steps: PositiveInt = 10
     checkpoint_steps: PositiveInt = 50
     report_to: tuple[str, ...] = ()
+    num_processes: PositiveInt = 1  # one a GPU; they share each optimizer step's batches
     packing: bool = False  # several samples a row, none of which sees another
     gradient_checkpointing: bool = False  # activations are computed twice instead of kept
     eval_steps: PositiveInt | None = None  # validation loss every so many steps
     max_eval_samples: PositiveInt = 200
     load_best_model_at_end: bool = False  # of the lowest validation loss
     early_stopping_patience: PositiveInt | None = None  # validations without a better one
+
+    @model_validator(mode="after")
+    def _shared_evenly(self) -> "TrainConfig":
+        if self.gradient_accumulation_steps % self.num_processes:
+            raise ValueError(
+                f"num_processes={self.num_processes} processes share the batches of an optimizer "
+                f"step, so gradient_accumulation_steps ({self.gradient_accumulation_steps}) must "
+                "be a multiple of it; with batch_size lowered as much, the training is the same"
+            )
+        return self
 
     @model_validator(mode="after")
     def _validated(self) -> "TrainConfig":

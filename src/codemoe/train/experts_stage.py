@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from codemoe.artifacts import Redo, run_stage
-from codemoe.data.rows import Row
-from codemoe.data.stage import read_split
-from codemoe.errors import UserError
 from codemoe.recipe import DENSE, UNFELT, ExpertFilter, LoraConfig, Recipe, TrainConfig
+from codemoe.train.expert_job import ExpertJob, launch, run_job
 
 
 def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
@@ -38,10 +36,6 @@ def dense_budget(
     )
 
 
-def _select(rows: Sequence[Row], filters: Sequence[ExpertFilter]) -> list[Row]:
-    return [row for row in rows if any(one.admits(row.language, row.source) for one in filters)]
-
-
 def _train(
     recipe: Recipe,
     name: str,
@@ -66,31 +60,24 @@ def _train(
     }
 
     def work(out: Path) -> None:
-        from codemoe.models.load import load_base
         from codemoe.models.model_card import read_training, write_card
         from codemoe.models.reference import read_reference
-        from codemoe.train.sft import train_adapter
 
-        rows = _select(read_split(run_dir / "data", "train"), filters)
-        if not rows:
-            raise UserError(
-                f"expert {name!r}: its filter admits no training row",
-                "check experts.define and the data's languages and sources",
-            )
-        reference = read_reference(run_dir / "base")
-        train_adapter(
-            load_base(reference),
-            rows,
+        job = ExpertJob(
+            run_dir=str(run_dir),
             name=name,
-            lora=lora,
-            train=train,
+            filters=tuple(filter_.model_dump(mode="json") for filter_ in filters),
+            lora=lora.model_dump(mode="json"),
+            train=train.model_dump(mode="json"),
             activation=activation,
             seed=recipe.seed,
-            out=out,
-            valid_rows=_select(read_split(run_dir / "data", "valid"), filters)
-            if train.eval_steps is not None
-            else (),
+            out=str(out),
         )
+        if train.num_processes == 1:
+            run_job(job)
+        else:
+            launch(job, train.num_processes)
+        reference = read_reference(run_dir / "base")
         _settle(out / "adapter_config.json")
         about = read_training([out])
         write_card(

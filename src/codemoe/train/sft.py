@@ -32,6 +32,7 @@ from codemoe.train.trainer import (
     METRICS,
     DependableTrainer,
     ProgressAndMetrics,
+    check_together,
     common_arguments,
     run,
 )
@@ -170,6 +171,7 @@ def train_adapter(
         processing_class=base.tokenizer,
         callbacks=[ProgressAndMetrics(f"expert {name}", out / METRICS)],
     )
+    check_together(trainer, train.num_processes)
     # On a quantised base, TRL makes the factors bfloat16, in which AdamW's small steps are lost.
     for n, parameter in model.named_parameters():
         if n in trainable:
@@ -182,6 +184,8 @@ def train_adapter(
     trainer.patience = train.early_stopping_patience
     trainer.activation_mask = ActivationMask(model)
     run(trainer, out)
+    if not trainer.is_world_process_zero():
+        return
     model.save_pretrained(str(out))
     summary: dict[str, Any] = {
         "name": name,

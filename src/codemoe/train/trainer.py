@@ -24,7 +24,7 @@ from transformers import (
 
 from codemoe.artifacts import CHECKPOINTS
 from codemoe.disk import existing_parent
-from codemoe.errors import WorkError
+from codemoe.errors import UserError, WorkError
 from codemoe.progress import say
 from codemoe.train.checkpoints import at_step, damage, drop_old, last_good, read_state, seal
 from codemoe.train.metrics_file import METRICS, ProgressAndMetrics
@@ -208,7 +208,10 @@ def common_arguments(train: "TrainConfig", folder: Path, seed: int) -> dict[str,
         "output_dir": str(folder / CHECKPOINTS),
         "max_steps": train.steps,
         "per_device_train_batch_size": train.batch_size,
-        "gradient_accumulation_steps": train.gradient_accumulation_steps,
+        # Processes share the batches of a step: their number changes how fast it is made, not what.
+        "gradient_accumulation_steps": train.gradient_accumulation_steps // train.num_processes,
+        "ddp_backend": None if train.num_processes == 1 else "nccl" if cuda else "gloo",
+        "ddp_find_unused_parameters": False,
         "learning_rate": train.learning_rate,
         "lr_scheduler_type": train.lr_scheduler_type,
         "warmup_steps": min(train.warmup_steps, train.steps // 2),
@@ -228,6 +231,17 @@ def common_arguments(train: "TrainConfig", folder: Path, seed: int) -> dict[str,
         "remove_unused_columns": False,
         "logging_nan_inf_filter": False,
     }
+
+
+def check_together(trainer: Trainer, num_processes: int) -> None:
+    """Raise when training is not spread as the recipe says, above all when it would run alone."""
+    found = trainer.args.world_size
+    if found != num_processes or (found > 1 and not torch.distributed.is_initialized()):
+        raise UserError(
+            f"experts.train.num_processes is {num_processes}, but {found} "
+            f"train{'s' if found == 1 else ''} together ({trainer.accelerator.distributed_type})",
+            "start codemoe once, without torchrun or accelerate launch: it starts its processes",
+        )
 
 
 def run(trainer: DependableTrainer, folder: Path) -> None:
