@@ -51,12 +51,14 @@ def main() -> None:
     halves = [collator([as_sample(e, "completion") for e in examples[i::2]]) for i in range(2)]
     count = sum(int((half["labels"] >= 0).sum()) for half in halves)
 
-    def backward(model: Any, mask: ActivationMask, half: dict[str, torch.Tensor]) -> float:
+    def backward(
+        model: Any, mask: ActivationMask, half: dict[str, torch.Tensor], scale: int = 1
+    ) -> float:
         with mask.on(half["active_BT1"]):
             loss, _ = completion_loss(
                 model, half["input_ids"], None, half["labels"], count, half["position_ids"]
             )
-            (loss * (world if isinstance(next(model.parameters()), DTensor) else 1)).backward()
+            (loss * scale).backward()
         return float(loss.detach())
 
     whole = sum(backward(model, ActivationMask(model), half) for half in halves)
@@ -68,7 +70,7 @@ def main() -> None:
     for layer in layers_of(model.get_base_model()):
         fully_shard(layer, mesh=mesh)
     fully_shard(model, mesh=mesh)
-    total = torch.tensor(backward(model, mask, halves[rank]))
+    total = torch.tensor(backward(model, mask, halves[rank], world))  # gradients are averaged
     dist.all_reduce(total)
     found = gradients(model)
     worst = max(float((found[n] - g).abs().max() / g.abs().max()) for n, g in expected.items())

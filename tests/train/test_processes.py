@@ -105,8 +105,11 @@ def test_a_sharded_expert_has_the_loss_and_gradients_of_a_whole_one(
 ) -> None:
     """FSDP2 in two gloo processes."""
     done = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-        + ["-m", "tests.train.fsdp_harness", str(place / "base"), str(tmp_path / "told.json")],
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+            *("--nproc-per-node", "2", "-m", "tests.train.fsdp_harness"),
+            *(str(place / "base"), str(tmp_path / "told.json")),
+        ],
         cwd=Path(__file__).parents[2],
         env=os.environ | ENVIRONMENT,
         capture_output=True,
