@@ -101,6 +101,22 @@ def refuse_launchers(environment: Mapping[str, str]) -> None:
         )
 
 
+# Stages that put experts into one model, or onto its weights.
+_STACKING = {"merge", "moe", "router", "eval", "report"}
+
+
+def refuse_unstackable(recipe: "Recipe", stages: tuple[Stage, ...]) -> None:
+    """Say before days of training what would fail after them."""
+    verbs = [stage.name for stage in stages if stage.name in _STACKING]
+    if recipe.experts.lora.use_dora and verbs:
+        raise UserError(
+            "experts.lora.use_dora: a DoRA expert also scales what the base itself puts out, which "
+            f"stacked low-rank experts cannot, so codemoe has no {verbs[0]} of them",
+            "codemoe experts RECIPE trains them for PEFT; for a mixture, "
+            "experts.lora.use_rslora=true or a larger rank",
+        )
+
+
 def run_stages(
     recipe: "Recipe",
     stages: tuple[Stage, ...] = STAGES,
@@ -111,6 +127,7 @@ def run_stages(
     from codemoe.lock import run_lock
 
     refuse_launchers(os.environ)
+    refuse_unstackable(recipe, stages)
     with run_lock(recipe.run_dir):
         for stage in stages:
             started = time.monotonic()
