@@ -1,5 +1,6 @@
 """Two processes train as one does; what was not started as the recipe says is told, never run."""
 
+import importlib
 import json
 import os
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -39,7 +41,8 @@ experts:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("processes")
-    save_checkpoint(tiny_model("mistral"), folder / "base")
+    model = tiny_model("mistral", hidden_size=64, intermediate_size=128)
+    save_checkpoint(model, folder / "base")
     rows = [
         {"id": r.id, "group": r.group, "language": r.language, "text": f"{r.text} {i}"}
         | {"code": f"def add_{i}(a, b):\n    return a * {i} + b\n" * (i % 3 + 1)}
@@ -123,6 +126,22 @@ def test_a_sharded_expert_has_the_loss_and_gradients_of_a_whole_one(
     assert told["same_names"]
     assert told["loss"][0] == pytest.approx(told["loss"][1], abs=1e-5)
     assert told["gradient_error"] <= 1e-4
+
+
+def test_the_benchmark_of_training_runs(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("bitsandbytes", reason="one side has a 4-bit base")
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
+    benchmark: Any = importlib.import_module("expert_training")
+    monkeypatch.chdir(place)
+    out = tmp_path / "found.md"
+    sizes = ["--batch", "4", "--steps", "1", "--repeats", "1", "--out", str(out)]
+    benchmark.main(["runs/one", *sizes])
+    text = out.read_text()
+    for side in benchmark.SIDES:
+        assert f"| {side} | " in text
+    assert "The loss curve is the reference's" in text
 
 
 def test_a_launcher_around_codemoe_is_refused(place: Path) -> None:

@@ -155,3 +155,27 @@ def test_no_sample_that_fits_is_a_user_error(base: Path, tmp_path: Path) -> None
             seed=0,
             out=tmp_path,
         )
+
+
+def test_trackers_are_checked_before_anything_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    from codemoe.train import experts_stage
+
+    installed = {"wandb", "trackio"}
+    monkeypatch.setattr(experts_stage, "find_spec", lambda name: name in installed or None)
+    experts_stage.check_trackers(["wandb", "trackio"])
+    with pytest.raises(UserError, match="tensorboard is not installed") as error:
+        experts_stage.check_trackers(["tensorboard"])
+    assert "codemoe[track]" in error.value.fix
+    with pytest.raises(UserError, match="unknown tracker 'wandbb'; known: tensorboard, wandb"):
+        experts_stage.check_trackers(["wandbb"])
+
+
+def test_the_dense_baseline_keeps_the_experts_scaling() -> None:
+    from codemoe.train.experts_stage import dense_budget
+
+    for rslora, scaling in ((False, 2.0), (True, 8.0)):
+        lora = LoraConfig(rank=16, alpha=32, use_rslora=rslora)
+        dense, train = dense_budget(lora, TrainConfig(steps=10), 4)
+        assert (dense.rank, train.steps) == (64, 40)
+        root = dense.rank**0.5 if rslora else dense.rank
+        assert dense.alpha / root == pytest.approx(scaling)
