@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import TrainingArguments
 
 from codemoe.errors import UserError
 from codemoe.pipeline import refuse_launchers
 from codemoe.recipe import TrainConfig
-from codemoe.train.trainer import check_together
+from codemoe.train.trainer import DependableTrainer, check_together
 from tests.conftest import run_codemoe
 from tests.models.tiny import save_checkpoint, tiny_model
 from tests.train.training import make_rows
@@ -168,3 +169,16 @@ def test_training_alone_where_two_were_meant_is_refused() -> None:
         check_together(Alone(), 2)  # type: ignore[arg-type]
     check_together(Alone(), 1)  # type: ignore[arg-type]
     assert not torch.distributed.is_initialized()
+
+
+def test_several_gpus_are_not_used_unasked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The Hugging Face trainer would turn to nn.DataParallel and multiply the batch."""
+    arguments = TrainingArguments(str(tmp_path), use_cpu=True, per_device_train_batch_size=4)
+    assert arguments.n_gpu == 0
+    arguments._n_gpu = 2  # as on a machine with two
+    trainer = DependableTrainer(model=tiny_model("mistral"), args=arguments)
+    assert trainer.args.n_gpu == 1
+    assert trainer._train_batch_size == 4
+    assert "one of 2 GPUs; for all: experts.train.num_processes" in capsys.readouterr().err

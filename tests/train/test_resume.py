@@ -85,6 +85,16 @@ def test_twenty_steps_are_ten_and_ten(
     assert {"adapter_model.safetensors", "optimizer.pt", "metrics"} <= differing
 
 
+def test_checkpointed_activations_change_no_bit(base: Path, tmp_path: Path) -> None:
+    """With dropout, and expert after the marker: both are the same in the second forward."""
+    plain, spared = (
+        state_of(train_expert(base, tmp_path / str(on), gradient_checkpointing=on), 20)
+        for on in (False, True)
+    )
+    for name in ("adapter_model.safetensors", "optimizer.pt", "metrics"):
+        assert spared[name] == plain[name]
+
+
 def test_sigterm_saves_within_an_accumulation_and_says_how_to_go_on(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

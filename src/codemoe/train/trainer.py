@@ -58,6 +58,12 @@ class DependableTrainer(Trainer):
     patience: int | None = None  # validations without a better one before training ends
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        arguments: TrainingArguments = kwargs["args"]
+        if arguments.n_gpu > 1:
+            # One process with several GPUs: the trainer would spread each batch over them by
+            # nn.DataParallel, and multiply the batch, without being asked.
+            say(f"using one of {arguments.n_gpu} GPUs; for all: experts.train.num_processes")
+            arguments._n_gpu = 1
         super().__init__(*args, **kwargs)
         self.stop = StopRequest()
         self.stopped = False
