@@ -9,6 +9,7 @@ logits for all of them.
 """
 
 import argparse
+import json
 import statistics
 import sys
 import time
@@ -23,6 +24,7 @@ import torch
 import transformers
 from paired import RESULTS, in_turn, median_and_range, provenance, publish, ratios
 
+from codemoe.artifacts import read_manifest
 from codemoe.data.stage import read_split
 from codemoe.models.load import load_base
 from codemoe.models.reference import BaseReference, read_reference
@@ -202,6 +204,9 @@ def _table(
         f"batches, {options.steps} steps a turn, {options.repeats} turns; medians, and ratios "
         "within a turn (median, and range).",
         "",
+        f"- Base: {read_reference(options.run / 'base').model}; data: "
+        f"`{json.dumps(read_manifest(options.run / 'data')['config']['data']['sources'])}`, "
+        f"{', '.join(read_manifest(options.run / 'data')['config']['languages'])}",
         *provenance(
             "expert_training.py",
             arguments,

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers.models.mistral.modeling_mistral import MistralMLP
 
 from codemoe.artifacts import CHECKPOINTS
 from codemoe.train import trainer as trainer_module
@@ -85,12 +86,22 @@ def test_twenty_steps_are_ten_and_ten(
     assert {"adapter_model.safetensors", "optimizer.pt", "metrics"} <= differing
 
 
-def test_checkpointed_activations_change_no_bit(base: Path, tmp_path: Path) -> None:
+def test_checkpointed_activations_change_no_bit(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With dropout, and expert after the marker: both are the same in the second forward."""
-    plain, spared = (
-        state_of(train_expert(base, tmp_path / str(on), gradient_checkpointing=on), 20)
-        for on in (False, True)
-    )
+    forwards = []
+    real = MistralMLP.forward
+
+    def counted(self: Any, x: torch.Tensor) -> torch.Tensor:
+        forwards.append(1)
+        return real(self, x)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(MistralMLP, "forward", counted)
+    plain = state_of(train_expert(base, tmp_path / "plain"), 20)
+    once = len(forwards)
+    spared = state_of(train_expert(base, tmp_path / "spared", gradient_checkpointing=True), 20)
+    assert len(forwards) == 3 * once  # forwards of the second training: one more for the backward
     for name in ("adapter_model.safetensors", "optimizer.pt", "metrics"):
         assert spared[name] == plain[name]
 
