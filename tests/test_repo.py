@@ -20,7 +20,7 @@ PACKAGE = ROOT / "src" / "codemoe"
 # own room. Rooms of one layer do not import each other, but for the single modules in WITHIN.
 LAYERS = (
     ("errors", "progress", "languages", "disk", "jsonl"),
-    ("config", "router_config", "recipe", "recipe_file"),
+    ("config", "router_config", "train_config", "recipe", "recipe_file"),
     ("artifacts", "lock"),
     ("data", "routing"),
     ("models",),
@@ -34,7 +34,8 @@ WITHIN = {
     "disk": {"errors"},
     "jsonl": {"errors"},
     "router_config": {"config"},
-    "recipe": {"config", "router_config"},
+    "train_config": {"config"},
+    "recipe": {"config", "router_config", "train_config"},
     "recipe_file": {"recipe"},
     "lock": {"artifacts"},
     "cli": {"demo", "terminal", "doctor"},

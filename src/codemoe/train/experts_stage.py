@@ -8,8 +8,9 @@ from typing import Any
 
 from codemoe.artifacts import Redo, run_stage
 from codemoe.errors import UserError
-from codemoe.recipe import DENSE, UNFELT, ExpertFilter, LoraConfig, Recipe, TrainConfig
+from codemoe.recipe import DENSE, ExpertFilter, LoraConfig, Recipe, TrainConfig
 from codemoe.train.expert_job import ExpertJob, launch, run_job
+from codemoe.train_config import UNFELT
 
 
 def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
