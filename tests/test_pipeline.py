@@ -297,3 +297,10 @@ def test_killed_at_any_moment_a_run_ends_the_same(killed: Path, place: Path) -> 
     for stage in STAGES:
         verify(killed / stage)
     assert not [path for path in killed.rglob(".*.partial") if not is_finished(path)]
+
+
+def test_dora_experts_are_refused_before_anything_is_trained(place: Path) -> None:
+    """They train, but do not stack: `run` says so at once."""
+    done = run_codemoe("run", "tiny.yaml", "name=dora", "experts.lora.use_dora=true", cwd=place)
+    done.user_error("use_dora", "no merge of them", "codemoe experts RECIPE")
+    assert not (place / "runs" / "dora").exists()

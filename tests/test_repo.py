@@ -20,7 +20,7 @@ PACKAGE = ROOT / "src" / "codemoe"
 # own room. Rooms of one layer do not import each other, but for the single modules in WITHIN.
 LAYERS = (
     ("errors", "progress", "languages", "disk", "jsonl", "yaml_file"),
-    ("config", "router_config", "recipe", "recipe_file"),
+    ("config", "router_config", "train_config", "recipe", "recipe_file"),
     ("artifacts", "lock"),
     ("data", "routing"),
     ("models",),
@@ -35,7 +35,8 @@ WITHIN = {
     "jsonl": {"errors"},
     "yaml_file": {"errors"},
     "router_config": {"config"},
-    "recipe": {"config", "router_config"},
+    "train_config": {"config"},
+    "recipe": {"config", "router_config", "train_config"},
     "recipe_file": {"recipe"},
     "lock": {"artifacts"},
     "cli": {"demo", "terminal", "doctor"},

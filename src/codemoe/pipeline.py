@@ -1,11 +1,13 @@
 """The stage graph: which stages there are, in which order they run."""
 
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from codemoe.errors import UserError
 from codemoe.progress import say
 
 if TYPE_CHECKING:
@@ -88,6 +90,33 @@ class Outcome:
     seconds: float
 
 
+def refuse_launchers(environment: Mapping[str, str]) -> None:
+    """Several copies of codemoe would each run the whole pipeline, in one folder."""
+    together = environment.get("WORLD_SIZE", "1")
+    if together not in ("", "0", "1"):
+        raise UserError(
+            f"codemoe was started as {together} processes at once (WORLD_SIZE={together}, as "
+            "torchrun and accelerate launch set it)",
+            f"start it once; it starts its own processes: experts.train.num_processes={together}",
+        )
+
+
+# Stages that put experts into one model, or onto its weights.
+_STACKING = {"merge", "moe", "router", "eval", "report"}
+
+
+def refuse_unstackable(recipe: "Recipe", stages: tuple[Stage, ...]) -> None:
+    """Say before days of training what would fail after them."""
+    verbs = [stage.name for stage in stages if stage.name in _STACKING]
+    if recipe.experts.lora.use_dora and verbs:
+        raise UserError(
+            "experts.lora.use_dora: a DoRA expert also scales what the base itself puts out, which "
+            f"stacked low-rank experts cannot, so codemoe has no {verbs[0]} of them",
+            "codemoe experts RECIPE trains them for PEFT; for a mixture, "
+            "experts.lora.use_rslora=true or a larger rank",
+        )
+
+
 def run_stages(
     recipe: "Recipe",
     stages: tuple[Stage, ...] = STAGES,
@@ -97,6 +126,8 @@ def run_stages(
     """Run stages in order; finished ones with the same settings are skipped."""
     from codemoe.lock import run_lock
 
+    refuse_launchers(os.environ)
+    refuse_unstackable(recipe, stages)
     with run_lock(recipe.run_dir):
         for stage in stages:
             started = time.monotonic()

@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from codemoe.config import Config, Fraction, PositiveInt
 from codemoe.languages import LANGUAGES, find_language
 from codemoe.router_config import RouterConfig
+from codemoe.train_config import LoraConfig, TrainConfig
 
 BUILTIN = "builtin"  # the base that ships with codemoe
 BUILTIN_HELD_OUT = 0.15  # the share of the corpus that it has not read, under split_seed 0
@@ -138,34 +139,6 @@ class ExpertFilter(Config):
         return (not self.languages or language in self.languages) and (
             not self.sources or source in self.sources
         )
-
-
-class LoraConfig(Config):
-    rank: PositiveInt = 16
-    alpha: Annotated[float, Field(gt=0)] = 32.0
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    target: Literal["mlp", "attention", "both"] = "mlp"
-
-
-# Training keys that change what is shown and kept on the way, not what is made.
-UNFELT = {"logging_steps", "checkpoint_steps", "report_to"}
-
-
-class TrainConfig(Config):
-    """Supervised fine-tuning of one adapter; the dense baseline has all experts' steps added up."""
-
-    steps: PositiveInt = 300
-    batch_size: PositiveInt = 16
-    gradient_accumulation_steps: PositiveInt = 1
-    max_length: PositiveInt = 512  # longer samples are dropped and counted, never cut
-    learning_rate: Annotated[float, Field(gt=0)] = 3e-3
-    lr_scheduler_type: Literal["cosine", "linear", "constant", "constant_with_warmup"] = "cosine"
-    warmup_steps: Annotated[int, Field(ge=0)] = 20
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
-    logging_steps: PositiveInt = 10
-    checkpoint_steps: PositiveInt = 50
-    report_to: tuple[str, ...] = ()
 
 
 class ExpertsConfig(Config):

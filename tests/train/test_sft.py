@@ -3,25 +3,21 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from codemoe.data.prompt import Example
 from codemoe.data.rows import Row
 from codemoe.errors import UserError
 from codemoe.models.load import load_base
 from codemoe.models.reference import BaseReference
 from codemoe.recipe import LoraConfig, TrainConfig
 from codemoe.train import trainer as trainer_module
-from codemoe.train.sft import (
-    IGNORE,
-    Collator,
-    _dataset,
-    _ExpertTrainer,
-    encode_rows,
-    train_adapter,
-)
+from codemoe.train.batches import IGNORE, Collator, encode_rows, plan_training
+from codemoe.train.sft import _ExpertTrainer, train_adapter
 from tests.models.tiny import CONFIGS, save_checkpoint, tiny_model, tiny_tokenizer
 
 ROWS = [
@@ -38,12 +34,19 @@ ROWS = [
 ]
 
 
+def one_batch(examples: list[Example], activation: str) -> list[dict[str, Any]]:
+    names = [str(i) for i in range(len(examples))]
+    size = len(examples)
+    return plan_training(
+        examples, names, batch_size=size, num_batches=1, activation=activation, seed=0
+    ).samples
+
+
 def test_only_the_completion_and_its_end_are_learned() -> None:
     tokenizer = tiny_tokenizer()
     examples, counts = encode_rows(ROWS, tokenizer, 256)
     assert counts["used"] == 12
-    data = _dataset(examples[:4], TrainConfig(steps=1, batch_size=4), "completion", 0)
-    batch = Collator(tokenizer.pad_token_id)([data[i] for i in range(4)])
+    batch = Collator(tokenizer.pad_token_id)(one_batch(examples[:4], "completion"))
     for row in range(4):
         learned = batch["input_ids"][row][batch["labels"][row] != IGNORE]
         text = tokenizer.decode(learned)
@@ -129,8 +132,7 @@ def test_the_loss_is_the_models_own(model_type: str) -> None:
     """Logits for some columns only must give the loss that transformers computes from all."""
     model, tokenizer = tiny_model(model_type), tiny_tokenizer()
     examples, _ = encode_rows(ROWS[:3], tokenizer, 256)
-    data = _dataset(examples, TrainConfig(steps=1, batch_size=3), "all", 0)
-    batch = Collator(tokenizer.pad_token_id)([data[i] for i in range(3)])
+    batch = Collator(tokenizer.pad_token_id)(one_batch(examples, "all"))
     del batch["active_BT1"]
     with torch.no_grad():
         expected = model(**batch).loss
@@ -153,3 +155,27 @@ def test_no_sample_that_fits_is_a_user_error(base: Path, tmp_path: Path) -> None
             seed=0,
             out=tmp_path,
         )
+
+
+def test_trackers_are_checked_before_anything_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    from codemoe.train import experts_stage
+
+    installed = {"wandb", "trackio"}
+    monkeypatch.setattr(experts_stage, "find_spec", lambda name: name in installed or None)
+    experts_stage.check_trackers(["wandb", "trackio"])
+    with pytest.raises(UserError, match="tensorboard is not installed") as error:
+        experts_stage.check_trackers(["tensorboard"])
+    assert "codemoe[track]" in error.value.fix
+    with pytest.raises(UserError, match="unknown tracker 'wandbb'; known: tensorboard, wandb"):
+        experts_stage.check_trackers(["wandbb"])
+
+
+def test_the_dense_baseline_keeps_the_experts_scaling() -> None:
+    from codemoe.train.experts_stage import dense_budget
+
+    for rslora, scaling in ((False, 2.0), (True, 8.0)):
+        lora = LoraConfig(rank=16, alpha=32, use_rslora=rslora)
+        dense, train = dense_budget(lora, TrainConfig(steps=10), 4)
+        assert (dense.rank, train.steps) == (64, 40)
+        root = dense.rank**0.5 if rslora else dense.rank
+        assert dense.alpha / root == pytest.approx(scaling)

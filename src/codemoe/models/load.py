@@ -120,7 +120,8 @@ def load_base(reference: BaseReference) -> CodeModel:
     if reference.quantization == "4bit":
         options["quantization_config"] = _four_bit(options["dtype"])
     if cuda or reference.quantization == "4bit":
-        options["device_map"] = "cuda:0" if cuda else "cpu"
+        # The current one: each of several training processes has its own.
+        options["device_map"] = f"cuda:{torch.cuda.current_device()}" if cuda else "cpu"
     try:
         config = AutoConfig.from_pretrained(name, revision=reference.revision)
         model = AutoModelForCausalLM.from_pretrained(

@@ -7,6 +7,8 @@ with the batch, so that one adapter can be trained both ways (`activation: both`
 # B batch, T tokens
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -25,8 +27,19 @@ class ActivationMask:
         self.current_BT1: torch.Tensor | None = None
         for module in model.modules():
             if isinstance(module, LoraLayer):
-                for up_projection in module.lora_B.values():
-                    up_projection.register_forward_hook(self._apply)
+                # DoRA's update also scales the base's output; B gives only a part of it.
+                updates = dict(module.lora_B.items()) | dict(module.lora_magnitude_vector.items())
+                for update in updates.values():
+                    update.register_forward_hook(self._apply)
+
+    @contextmanager
+    def on(self, active_BT1: torch.Tensor) -> Iterator[None]:
+        """Forwards and backwards in this scope act where `active_BT1` is 1."""
+        self.current_BT1 = active_BT1
+        try:
+            yield
+        finally:
+            self.current_BT1 = None
 
     def _apply(
         self, module: nn.Module, args: tuple[torch.Tensor, ...], update_BTO: torch.Tensor

@@ -5,7 +5,8 @@ from pathlib import Path
 from codemoe.artifacts import Redo, run_stage
 from codemoe.data.stage import read_split
 from codemoe.models.reference import content_sha256
-from codemoe.recipe import BUILTIN, UNFELT, Recipe
+from codemoe.recipe import BUILTIN, Recipe
+from codemoe.train_config import UNFELT
 
 
 def run(recipe: Recipe, *, redo: Redo = "never") -> bool:

@@ -2,19 +2,21 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from codemoe.artifacts import Redo, run_stage
-from codemoe.data.rows import Row
-from codemoe.data.stage import read_split
 from codemoe.errors import UserError
-from codemoe.recipe import DENSE, UNFELT, ExpertFilter, LoraConfig, Recipe, TrainConfig
+from codemoe.recipe import DENSE, ExpertFilter, LoraConfig, Recipe, TrainConfig
+from codemoe.train.expert_job import ExpertJob, launch, run_job
+from codemoe.train_config import UNFELT
 
 
 def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
     """Make `experts/<name>/` for each expert, then `experts/dense-all/`; True when any was made."""
     made = False
+    check_trackers(recipe.experts.train.report_to)
     filters = recipe.expert_filters
     for name, filter_ in filters.items():
         made |= _train(
@@ -26,20 +28,35 @@ def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
     return made
 
 
+# Those of the Hugging Face trainer whose package has another name, or an extra here.
+_PACKAGES = {"comet_ml": "comet_ml", "azure_ml": "azureml", "dvclive": "dvclive"}
+_TRACKERS = ("tensorboard", "wandb", "trackio", "mlflow", "clearml", "swanlab", *_PACKAGES)
+
+
+def check_trackers(names: Sequence[str]) -> None:
+    """Raise for a tracker that is unknown or not installed, before anything is loaded."""
+    for name in names:
+        if name not in _TRACKERS:
+            raise UserError(
+                f"experts.train.report_to: unknown tracker {name!r}; known: {', '.join(_TRACKERS)}"
+            )
+        if find_spec(_PACKAGES.get(name, name)) is None:
+            extra = "'codemoe[track]'" if name == "tensorboard" else name
+            raise UserError(
+                f"experts.train.report_to: {name} is not installed", f"pip install {extra}"
+            )
+
+
 def dense_budget(
     lora: LoraConfig, train: TrainConfig, num_experts: int
 ) -> tuple[LoraConfig, TrainConfig]:
     """One adapter with the experts' trainable parameters and steps added up, at their scaling."""
+    # The scaling is alpha / rank, or alpha / sqrt(rank).
+    growth = num_experts**0.5 if lora.use_rslora else num_experts
     return (
-        lora.model_copy(
-            update={"rank": lora.rank * num_experts, "alpha": lora.alpha * num_experts}
-        ),
+        lora.model_copy(update={"rank": lora.rank * num_experts, "alpha": lora.alpha * growth}),
         train.model_copy(update={"steps": train.steps * num_experts}),
     )
-
-
-def _select(rows: Sequence[Row], filters: Sequence[ExpertFilter]) -> list[Row]:
-    return [row for row in rows if any(one.admits(row.language, row.source) for one in filters)]
 
 
 def _train(
@@ -66,28 +83,24 @@ def _train(
     }
 
     def work(out: Path) -> None:
-        from codemoe.models.load import load_base
         from codemoe.models.model_card import read_training, write_card
         from codemoe.models.reference import read_reference
-        from codemoe.train.sft import train_adapter
 
-        rows = _select(read_split(run_dir / "data", "train"), filters)
-        if not rows:
-            raise UserError(
-                f"expert {name!r}: its filter admits no training row",
-                "check experts.define and the data's languages and sources",
-            )
-        reference = read_reference(run_dir / "base")
-        train_adapter(
-            load_base(reference),
-            rows,
+        job = ExpertJob(
+            run_dir=str(run_dir),
             name=name,
-            lora=lora,
-            train=train,
+            filters=tuple(filter_.model_dump(mode="json") for filter_ in filters),
+            lora=lora.model_dump(mode="json"),
+            train=train.model_dump(mode="json"),
             activation=activation,
             seed=recipe.seed,
-            out=out,
+            out=str(out),
         )
+        if train.num_processes == 1:
+            run_job(job)
+        else:
+            launch(job, train.num_processes)
+        reference = read_reference(run_dir / "base")
         _settle(out / "adapter_config.json")
         about = read_training([out])
         write_card(

@@ -38,7 +38,13 @@ from codemoe.routing.record import Routing
 from codemoe.routing.routers import LinearRouter, SigmoidRouter, TopKRouter
 from codemoe.train.order import plan_batches
 from codemoe.train.sft import IGNORE, Collator, completion_loss, encode_rows
-from codemoe.train.trainer import METRICS, InOrder, ProgressAndMetrics, common_arguments, run
+from codemoe.train.trainer import (
+    METRICS,
+    DependableTrainer,
+    ProgressAndMetrics,
+    common_arguments,
+    run,
+)
 
 
 def train_gates(
@@ -75,6 +81,7 @@ def train_gates(
         start_temperature=config.start_temperature,
     )
     trainer.remove_callback(PrinterCallback)
+    trainer.description = "router: train gates"
     run(trainer, out)
     for gate in gates:
         if gate is not None:
@@ -257,7 +264,7 @@ def _load(routing: Routing, mask_N: torch.Tensor) -> torch.Tensor:
     return sent_E / sent_E.sum().clamp_min(1e-9)
 
 
-class _GateTrainer(InOrder):
+class _GateTrainer(DependableTrainer):
     """Cools the relaxation while training; logs routing beside the loss."""
 
     END_TEMPERATURE = 0.3
@@ -296,6 +303,16 @@ class _GateTrainer(InOrder):
             logs |= {name: round(float(mean), 4) for name, mean in means.items()}
             self._seen.clear()
         super().log(logs, start_time)
+
+    def figures_since_log(self) -> list[dict[str, float]]:
+        return [{name: float(value) for name, value in one.items()} for one in self._seen]
+
+    def restore_figures(self, figures: list[dict[str, float]]) -> None:
+        device = self.args.device
+        self._seen = [
+            {name: torch.tensor(value, device=device) for name, value in one.items()}
+            for one in figures
+        ]
 
 
 @torch.no_grad()

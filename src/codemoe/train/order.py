@@ -31,3 +31,27 @@ def plan_batches(
         rng.shuffle(cut)
         batches.extend(cut)
     return batches[:num_batches]
+
+
+def lay_out(lengths: Sequence[int], row_tokens: int) -> list[list[int]]:
+    """Samples to rows of at most `row_tokens`, with as few tokens in all, pads included, as found.
+
+    For each number of rows, the longest sample first, to the row that is emptiest (Graham's LPT).
+    Of equal layouts the one with more, shorter rows: attention is quadratic in a row.
+    """
+    longest_first = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    best: tuple[int, list[list[int]]] | None = None
+    for num_rows in range(len(lengths), 0, -1):
+        rows: list[list[int]] = [[] for _ in range(num_rows)]
+        loads = [0] * num_rows
+        for i in longest_first:
+            emptiest = loads.index(min(loads))
+            rows[emptiest].append(i)
+            loads[emptiest] += lengths[i]
+        tokens = num_rows * max(loads)
+        if num_rows < len(lengths) and max(loads) > row_tokens:
+            break
+        if best is None or tokens < best[0]:
+            best = tokens, rows
+    assert best is not None, "no samples to lay out"
+    return best[1]

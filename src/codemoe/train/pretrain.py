@@ -26,7 +26,7 @@ from codemoe.train.documents import documents
 from codemoe.train.tokenizer import train_tokenizer
 from codemoe.train.trainer import (
     METRICS,
-    InOrder,
+    DependableTrainer,
     ProgressAndMetrics,
     common_arguments,
     run,
@@ -114,13 +114,14 @@ def pretrain(rows: Sequence[Row], config: ScratchConfig, seed: int, out: Path) -
         logging_steps=20,
     )
     arguments: dict[str, Any] = common_arguments(train, out, seed)
-    trainer = InOrder(
+    trainer = DependableTrainer(
         model=model,
         args=TrainingArguments(**arguments),
         train_dataset=_packed(rows, tokenizer, config, seed),
         callbacks=[ProgressAndMetrics("pre-training", out / METRICS)],
     )
     trainer.remove_callback(PrinterCallback)
+    trainer.description = "pre-training"
     run(trainer, out)
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
