@@ -25,10 +25,10 @@ from codemoe.data.rows import Row
 from codemoe.data.stage import read_split
 from codemoe.evaluate.answers import held_out
 from codemoe.languages import get_language
-from codemoe.merge.dense import merge_into
+from codemoe.merge.dense import merge_adapters, method_recipe
 from codemoe.models.features import mlp_inputs
-from codemoe.models.load import CodeModel, load_base, load_mixture
-from codemoe.models.reference import read_reference
+from codemoe.models.load import CodeModel, load_mixture
+from codemoe.models.reference import read_reference, resolve
 from codemoe.recipe import Recipe
 from codemoe.recipe_file import load_recipe
 from codemoe.routing.fit import Method, fit_router
@@ -131,12 +131,11 @@ def by_mergekit(command: str, recipe: Recipe, texts: dict[str, list[str]], folde
     run = recipe.run_dir
     config: dict[str, Any] = {"gate_mode": "hidden", "dtype": "float32", "experts": []}
     for name in recipe.expert_filters:
-        base = load_base(read_reference(run / "base"))
-        if not config["experts"]:
-            base.model.save_pretrained(folder / "base")
-            base.tokenizer.save_pretrained(folder / "base")
-            config["base_model"] = str(folder / "base")
-        merge_into(base, [run / "experts" / name], lambda d: d[0], folder / name, name)
+        base = Path(resolve(read_reference(run / "base").model))
+        config["base_model"] = str(base)
+        (folder / name).mkdir()
+        alone = method_recipe("average", 1, density=1, weight=1)
+        merge_adapters(base, [run / "experts" / name], alone, folder / name, name)
         config["experts"].append(
             {"source_model": str(folder / name), "positive_prompts": texts[name]}
         )

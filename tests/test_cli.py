@@ -457,10 +457,9 @@ def test_execute(call: Callable[..., Finished], tmp_path: Path) -> None:
 def test_execute_without_a_sandbox_fails_with_the_fix(
     call: Callable[..., Finished], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from codemoe.evaluate import execute
-    from codemoe.evaluate.sandbox import SandboxProbe
+    from codemoe.evaluate.sandbox import SandboxProbe, pool
 
-    monkeypatch.setattr(execute, "probe", lambda: SandboxProbe(None, "no bwrap", "apt install it"))
+    monkeypatch.setattr(pool, "probe", lambda: SandboxProbe(None, "no bwrap", "apt install it"))
     suite = write(tmp_path / "suite.jsonl", {**PROBLEM, "solution": "    return 1\n"})
     call("execute", suite, "--canonical").user_error("no bwrap", "apt install it", code=1)
 
