@@ -5,6 +5,7 @@ from pathlib import Path
 
 import yaml
 
+from codemoe.models.export.scores import Scores
 from codemoe.models.model_card import read_training, write_card
 from codemoe.models.reference import BaseReference
 from tests.models.tiny import save_checkpoint, tiny_model
@@ -56,3 +57,26 @@ def test_what_experts_were_trained_on_is_added_up(tmp_path: Path) -> None:
     found = read_training([tmp_path / "one", tmp_path / "two", tmp_path / "from elsewhere"])
     assert found.languages == ("one", "two")
     assert dict(found.licenses) == {"MIT": 3, "BSL-1.0": 4}
+
+
+def test_scores_stand_in_the_metadata_and_the_text_with_their_intervals(tmp_path: Path) -> None:
+    own = {"codebleu": 0.8, "codebleu_interval": [0.7, 0.9], "pass_at_1": None, "n": 5}
+    mixture = own | {"codebleu": 0.6, "codebleu_interval": [0.5, 0.7], "pass_at_1": 0.4}
+    write_card(
+        tmp_path,
+        BaseReference("somebody/base"),
+        title="a mixture",
+        languages=("python",),
+        library="codemoe",
+        kind="mixture-of-experts",
+        what="One expert.",
+        licenses={},
+        scores=Scores({"python": mixture}, {"python": own}),
+        file="model_card.md",
+    )
+    text = (tmp_path / "model_card.md").read_text()
+    (found,) = yaml.safe_load(text.split("---\n")[1])["model-index"]
+    metrics = found["results"][0]["metrics"]
+    assert [(m["type"], m["value"]) for m in metrics] == [("codebleu", 0.6), ("pass_at_1", 0.4)]
+    assert metrics[0]["args"] == {"interval_95": [0.5, 0.7]}
+    assert "| python | 0.600 [0.500, 0.700] | 0.40 | 0.750 | 5 |" in text

@@ -12,6 +12,7 @@ import yaml
 from codemoe import __version__
 from codemoe.data.prompt import format_prompt
 from codemoe.languages import find_language
+from codemoe.models.export.scores import Scores
 from codemoe.models.reference import BaseReference, resolve
 from codemoe.recipe import BUILTIN
 
@@ -59,6 +60,53 @@ def card(front: Mapping[str, Any], parts: Sequence[str]) -> str:
     return "\n\n".join([f"---\n{matter}---", *parts]) + "\n"
 
 
+def model_index(name: str, scores: Scores) -> list[dict[str, Any]]:
+    """The hub's `model-index`: scores by language, with their intervals."""
+    results = []
+    for language, figures in scores.mixture.items():
+        metrics = []
+        for kind, name in (("codebleu", "CodeBLEU (corrected)"), ("pass_at_1", "pass@1")):
+            if figures.get(kind) is None:
+                continue
+            metric: dict[str, Any] = {"type": kind, "name": name, "value": round(figures[kind], 4)}
+            if figures.get(f"{kind}_interval"):
+                low, high = figures[f"{kind}_interval"]
+                metric["args"] = {"interval_95": [round(low, 4), round(high, 4)]}
+            metrics.append(metric)
+        results.append(
+            {
+                "task": {"type": "text-generation"},
+                # Without a config the hub takes all languages for one result.
+                "dataset": {
+                    "name": f"held-out problems, {language}",
+                    "type": "codemoe-test",
+                    "config": language,
+                },
+                "metrics": metrics,
+            }
+        )
+    return [{"name": name, "results": results}]
+
+
+def quality(scores: Scores, how: str) -> str:
+    """The card's section of scores; `how` says who routed."""
+    rows = []
+    for language, figures in scores.mixture.items():
+        low, high = figures["codebleu_interval"]
+        kept, passed = scores.retention(language), figures["pass_at_1"]
+        rows.append(
+            f"| {language} | {figures['codebleu']:.3f} [{low:.3f}, {high:.3f}] | "
+            f"{'not run' if passed is None else f'{passed:.2f}'} | "
+            f"{'' if kept is None else f'{kept:.3f}'} | {figures['n']} |"
+        )
+    table = "\n".join(rows)
+    return (
+        f"## Quality\n\n{how} on held-out problems. Retention is CodeBLEU over that of the "
+        "language's own expert alone.\n\n| language | CodeBLEU [95 %] | pass@1 | retention | n |\n"
+        f"|---|---|---|---|---|\n{table}"
+    )
+
+
 TRAINING = "training.json"  # of an expert: what it was trained on
 
 
@@ -94,8 +142,10 @@ def write_card(
     kind: str,
     what: str,
     licenses: Mapping[str, int],
+    scores: Scores | None = None,
+    file: str = "README.md",
 ) -> None:
-    """The card of what a stage saved. `what` says what it is; scores are the report's to tell.
+    """The card of what a stage saved. `what` says what it is; scores are known after `eval`.
 
     `licenses` counts the training rows by licence.
     """
@@ -110,8 +160,12 @@ def write_card(
         f"## Use\n\nAsk in this form (the language line may be left out):\n\n```text\n{prompt}```",
         "## Licence\n\nThe licence is the base's. Training data by licence: "
         + (f"{rows}." if rows else "none recorded."),
-        "## Quality\n\nNot measured by this step. `codemoe eval` and `codemoe report` of the same "
-        "run tell it with intervals; `codemoe export` writes it into the card of what it exports.",
+        "## Quality\n\nNot measured by this step. `codemoe report` of the same run writes a card "
+        "with scores, and so does `codemoe export`."
+        if scores is None
+        else quality(scores, "The sequence router"),
     ]
     front = metadata(reference, base_dir, languages, library, kind)
-    (folder / "README.md").write_text(card(front, parts), encoding="utf-8")
+    if scores is not None:
+        front["model-index"] = model_index(title, scores)
+    (folder / file).write_text(card(front, parts), encoding="utf-8")

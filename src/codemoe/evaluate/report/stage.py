@@ -45,6 +45,7 @@ def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
             split=split,
             models=recipe.eval.models,
         )
+        _card(recipe, out)
 
     made = run_stage(
         recipe.report_dir,
@@ -57,6 +58,32 @@ def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
     )
     _hold_to(recipe.report_dir, thresholds)
     return made
+
+
+def _card(recipe: Recipe, out: Path) -> None:
+    """The mixture's model card, with what was measured; none where nothing was."""
+    from codemoe.models.export.scores import read_scores
+    from codemoe.models.model_card import read_training, write_card
+    from codemoe.models.reference import read_reference
+
+    scores = read_scores(recipe.run_dir, "moe-sequence")
+    if scores is None or recipe.eval.split != "test":
+        return
+    experts = list(recipe.expert_filters)
+    about = read_training([recipe.run_dir / "experts" / name for name in experts])
+    write_card(
+        out,
+        read_reference(recipe.run_dir / "base"),
+        title=f"{recipe.name}: a mixture of experts",
+        languages=tuple(recipe.expert_of_language()),
+        library="codemoe",
+        kind="mixture-of-experts",
+        what=f"A mixture of {len(experts)} LoRA experts ({', '.join(experts)}) that act as "
+        f"`{recipe.moe.activation}`, under a router.",
+        licenses=about.licenses,
+        scores=scores,
+        file="model_card.md",
+    )
 
 
 def _hold_to(report_dir: Path, thresholds: dict[str, float | None]) -> None:

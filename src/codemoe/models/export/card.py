@@ -10,7 +10,7 @@ from codemoe.languages import find_language
 from codemoe.models.export.check import Check
 from codemoe.models.export.scores import Scores, read_scores
 from codemoe.models.export.source import Source
-from codemoe.models.model_card import base_name, card, metadata
+from codemoe.models.model_card import base_name, card, metadata, model_index, quality
 from codemoe.models.routers_file import ROUTER_FILE
 
 _LOADING = {
@@ -107,35 +107,8 @@ def _metadata(source: Source, to: str, scores: Scores | None) -> dict[str, Any]:
     )
     if scores is not None:
         name = source.run_dir.name if source.run_dir else "mixture"
-        front["model-index"] = [{"name": name, "results": _results(scores)}]
+        front["model-index"] = model_index(name, scores)
     return front
-
-
-def _results(scores: Scores) -> list[dict[str, Any]]:
-    results = []
-    for language, figures in scores.mixture.items():
-        metrics = []
-        for kind, name in (("codebleu", "CodeBLEU (corrected)"), ("pass_at_1", "pass@1")):
-            if figures.get(kind) is None:
-                continue
-            metric: dict[str, Any] = {"type": kind, "name": name, "value": round(figures[kind], 4)}
-            if figures.get(f"{kind}_interval"):
-                low, high = figures[f"{kind}_interval"]
-                metric["args"] = {"interval_95": [round(low, 4), round(high, 4)]}
-            metrics.append(metric)
-        results.append(
-            {
-                "task": {"type": "text-generation"},
-                # Without a config the hub takes all languages for one result.
-                "dataset": {
-                    "name": f"held-out problems, {language}",
-                    "type": "codemoe-test",
-                    "config": language,
-                },
-                "metrics": metrics,
-            }
-        )
-    return results
 
 
 def _introduction(source: Source, to: str, activation: str) -> str:
@@ -186,27 +159,13 @@ def _quality(source: Source, scores: Scores | None, same: bool, to: str) -> str:
     how = "The sequence router" if to == "lora-pack" else "Token routing"
     if scores is None:
         return f"## Quality\n\nNot measured: the mixture's run holds no evaluation. {how} decides."
-    rows = []
-    for language, figures in scores.mixture.items():
-        low, high = figures["codebleu_interval"]
-        kept, passed = scores.retention(language), figures["pass_at_1"]
-        rows.append(
-            f"| {language} | {figures['codebleu']:.3f} [{low:.3f}, {high:.3f}] | "
-            f"{'not run' if passed is None else f'{passed:.2f}'} | "
-            f"{'' if kept is None else f'{kept:.3f}'} | {figures['n']} |"
-        )
     caveat = ""
     if not same:
         caveat = (
             f"\n\nThese figures were measured with experts acting as `{source.activation}`, not as "
             "in this export; its own may differ."
         )
-    table = "\n".join(rows)
-    return (
-        f"## Quality\n\n{how} on held-out problems. Retention is CodeBLEU over that of the "
-        "language's own expert alone.\n\n| language | CodeBLEU [95 %] | pass@1 | retention | n |\n"
-        f"|---|---|---|---|---|\n{table}{caveat}"
-    )
+    return quality(scores, how) + caveat
 
 
 def _limits(source: Source, to: str) -> str:
