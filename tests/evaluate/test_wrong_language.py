@@ -136,3 +136,12 @@ def test_real_code_is_not_wrong_and_other_code_is() -> None:
             seen[is_wrong_language(code, other)] += 1
     assert wrong[True] / wrong.total() < 0.01
     assert seen[True] / seen.total() > 0.85
+
+
+def test_what_two_grammars_read_is_not_another_languages_by_a_word_they_share() -> None:
+    """C# reads `function f(values)` as a method, and has a Math too."""
+    code = (
+        "function takeByTens(values, k) {\n    return [...values].sort((a, b) => "
+        "Math.floor(a / 10) - Math.floor(b / 10) || b - a).slice(0, k);\n}"
+    )
+    assert not is_wrong_language(code, "javascript")

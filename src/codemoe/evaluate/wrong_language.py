@@ -23,8 +23,8 @@ CANDIDATES = tuple(LANGUAGES)
 _MARKS = {
     "python": "self __init__ __name__ elif None True False len",
     "java": "String System Integer ArrayList HashMap HashSet List StringBuilder Arrays "
-    "Collections boolean Long Character Override",
-    "javascript": "=== !== => console undefined prototype document module exports require",
+    "Collections boolean Long Character Override Math",
+    "javascript": "=== !== => ... console undefined prototype document module exports require Math",
     "cpp": "std :: #include #define vector cout cin endl size_t push_back "
     "unordered_map unordered_set uint32_t uint64_t int64_t",
     "c": "#include #define printf scanf malloc calloc free strlen size_t NULL FILE uint32_t "
@@ -33,7 +33,7 @@ _MARKS = {
     "ContainsKey =>",
     "go": ":= func fmt len append make err nil string",
     "php": "$ <?php echo array count strlen -> => .= <? ?>",
-    "typescript": "=== !== => console undefined number string boolean any void length",
+    "typescript": "=== !== => ... console undefined number string boolean any void length Math",
     "rust": "fn mut impl :: -> => Vec Some None Ok Err usize i32 u32 i64 u64 u8 unwrap println "
     "assert_eq vec str String",
     "ruby": "end puts nil elsif each @ attr_reader attr_accessor length do",
