@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from functools import cache
+from pathlib import Path
 
 from codemoe.evaluate.sandbox import bwrap, landlock
 from codemoe.evaluate.sandbox.confinement import Request, dropping_root, host_uid
@@ -40,6 +41,22 @@ def adopting_orphans() -> Iterator[None]:
         with _adopters_lock:
             _adopters -= 1
             _set_subreaper(_adopters > 0)
+            if not _adopters:
+                _reap_orphans()
+
+
+def _reap_orphans() -> None:
+    """What was adopted and has ended, such as a linker that outlived its compiler (mold forks)."""
+    for folder in Path("/proc/self/task").iterdir():
+        try:
+            children = (folder / "children").read_text().split()
+        except OSError:
+            continue
+        for pid in map(int, children):
+            with contextlib.suppress(OSError):
+                state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+                if state == "Z":
+                    os.waitpid(pid, os.WNOHANG)
 
 
 def _set_subreaper(on: bool) -> None:
