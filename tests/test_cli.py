@@ -24,6 +24,8 @@ COMMANDS = (
     "demo",
     "run",
     *(stage.name for stage in STAGES),
+    "plan",
+    "preview",
     "generate",
     "add-expert",
     "export",

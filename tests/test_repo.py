@@ -25,8 +25,9 @@ LAYERS = (
     ("data", "routing"),
     ("models",),
     ("merge", "train", "evaluate", "serve"),
-    ("pipeline",),
-    ("cli", "demo", "terminal", "doctor"),
+    ("pipeline", "plan"),
+    ("smoke", "sweep"),
+    ("cli", "demo", "terminal", "terminal_plan", "terminal_preview", "terminal_sweep", "doctor"),
     ("__main__",),
 )
 WITHIN = {
@@ -39,7 +40,7 @@ WITHIN = {
     "recipe": {"config", "router_config", "train_config"},
     "recipe_file": {"recipe"},
     "lock": {"artifacts"},
-    "cli": {"demo", "terminal", "doctor"},
+    "cli": {"demo", "terminal", "terminal_plan", "terminal_preview", "terminal_sweep", "doctor"},
 }
 
 

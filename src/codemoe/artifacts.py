@@ -7,16 +7,20 @@ temporary directory of an interrupted stage so that training resumes from its ch
 
 import hashlib
 import json
+import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Literal
 
 from codemoe import __version__
 from codemoe.disk import disk_fault, fsync, fsync_tree
 from codemoe.errors import UserError
+from codemoe.progress import say
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
@@ -177,6 +181,10 @@ def run_stage(
                 f"{out} is in the way: it is not codemoe's (it has no {MANIFEST})",
                 "move it elsewhere, or give this run another name: name=other",
             )
+        elif not out.exists() and redo != "always" and (twin := _twin(out, settings, digests)):
+            _link(twin, out)
+            say(f"{out}: shared with {twin}")
+            return True
         _begin(partial, {"kind": kind, "config": settings, "inputs": digests}, redo)
         if not is_finished(partial):
             for path in inputs.values():
@@ -192,6 +200,48 @@ def run_stage(
             raise
         raise fault from error
     return True
+
+
+_donors: ContextVar[tuple[Path, tuple[Path, ...]] | None] = ContextVar("donors", default=None)
+
+
+@contextmanager
+def share_from(run_dir: Path, donors: Sequence[Path]) -> Iterator[None]:
+    """Within this scope, a stage of `run_dir` that one of the runs `donors` has finished with the
+    same settings and inputs is linked from there instead of made again."""
+    token = _donors.set((run_dir, tuple(donors)))
+    try:
+        yield
+    finally:
+        _donors.reset(token)
+
+
+def _twin(out: Path, settings: dict[str, Any], digests: dict[str, str]) -> Path | None:
+    """The same stage of another run: what it was made with decides, and its files are whole."""
+    scope = _donors.get()
+    if scope is None or not out.is_relative_to(scope[0]):
+        return None
+    for donor in scope[1]:
+        candidate = donor / out.relative_to(scope[0])
+        if is_finished(candidate) and not _differences(candidate, settings, digests):
+            verify(candidate)
+            return candidate
+    return None
+
+
+def _link(twin: Path, out: Path) -> None:
+    """A folder of its own whose files are the other's; nobody changes a finished stage's files."""
+    draft = out.parent / f".{out.name}.linked"
+    shutil.rmtree(draft, ignore_errors=True)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        shutil.copytree(twin, draft, copy_function=os.link)
+    except (OSError, shutil.Error):  # another file system
+        shutil.rmtree(draft, ignore_errors=True)
+        shutil.copytree(twin, draft)
+    fsync_tree(draft)
+    draft.rename(out)
+    fsync(out.parent)
 
 
 _REDO = (

@@ -10,6 +10,10 @@ from codemoe import __version__
 # Importing a module registers its commands: this is their order in --help.
 from codemoe.cli import pipeline  # isort: split
 
+from codemoe.cli import plan  # isort: split
+
+from codemoe.cli import preview  # isort: split
+
 from codemoe.cli import generate, mixture  # isort: split
 
 from codemoe.cli import score  # isort: split
@@ -21,6 +25,8 @@ from codemoe.cli import execute  # isort: split
 from codemoe.cli import doctor  # isort: split
 
 from codemoe.cli import compare  # isort: split
+
+from codemoe.cli import sweep  # isort: split
 
 from codemoe.cli.app import app
 from codemoe.errors import UserError
@@ -35,7 +41,10 @@ __all__ = [
     "main",
     "mixture",
     "pipeline",
+    "plan",
+    "preview",
     "score",
+    "sweep",
 ]
 
 

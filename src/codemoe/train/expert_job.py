@@ -9,6 +9,7 @@ raises what went wrong in a worker.
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,11 @@ class ExpertJob:
     out: str
 
 
+def select_rows(rows: Sequence[Any], filters: Sequence[ExpertFilter]) -> list[Any]:
+    """The rows that any of the filters admits."""
+    return [row for row in rows if any(one.admits(row.language, row.source) for one in filters)]
+
+
 def run_job(job: ExpertJob) -> None:
     """Train in this process, as one of several when a launcher says so."""
     from codemoe.data.stage import read_split
@@ -44,8 +50,7 @@ def run_job(job: ExpertJob) -> None:
     run_dir = Path(job.run_dir)
 
     def rows_of(split: str) -> list[Any]:
-        rows = read_split(run_dir / "data", split)
-        return [row for row in rows if any(f.admits(row.language, row.source) for f in filters)]
+        return select_rows(read_split(run_dir / "data", split), filters)
 
     rows = rows_of("train")
     if not rows:

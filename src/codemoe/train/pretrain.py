@@ -59,6 +59,13 @@ def _tokenizer_texts(rows: Sequence[Row], seed: int) -> list[str]:
     return texts + [format_prompt("", language) for language in LANGUAGES] * 50
 
 
+def scratch_tokenizer(
+    rows: Sequence[Row], config: ScratchConfig, seed: int
+) -> "PreTrainedTokenizerFast":
+    """The tokenizer of a base from scratch: a function of the rows, the config and the seed."""
+    return train_tokenizer(_tokenizer_texts(rows, seed), config.vocab_size)
+
+
 def _packed(
     rows: Sequence[Row], tokenizer: "PreTrainedTokenizerFast", config: ScratchConfig, seed: int
 ) -> _Packed:
@@ -85,7 +92,7 @@ def pretrain(rows: Sequence[Row], config: ScratchConfig, seed: int, out: Path) -
     """Write a Hugging Face checkpoint (model, tokenizer, metrics.jsonl) into `out`."""
     if not rows:
         raise UserError("no training rows to pre-train a base on", "codemoe data RECIPE")
-    tokenizer = train_tokenizer(_tokenizer_texts(rows, seed), config.vocab_size)
+    tokenizer = scratch_tokenizer(rows, config, seed)
     set_seed(seed)
     model = MistralForCausalLM(
         MistralConfig(

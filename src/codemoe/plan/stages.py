@@ -1,0 +1,293 @@
+"""What each stage takes: memory on a GPU and on a CPU, disk, FLOPs."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from math import ceil
+
+import torch
+from transformers import PreTrainedConfig
+
+from codemoe.evaluate.contenders import unavailable
+from codemoe.plan.shape import Shape, adapter_parameters, find_config, shape_of
+from codemoe.plan.simulate import inference_activations, training_activations
+from codemoe.recipe import LoraConfig, Recipe, TrainConfig
+from codemoe.train.experts_stage import dense_budget
+
+_ROUTER_ROWS = 32  # prompts read at once while router inputs are collected
+_GPU, _CPU = torch.bfloat16, torch.float32
+
+
+@dataclass(frozen=True)
+class Work:
+    """FLOPs of matrix products that keep a device busy, and bytes of weights that decoding reads,
+    one token after another."""
+
+    flops: float = 0.0
+    decoded_bytes: float = 0.0
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """Peaks in bytes; `disk` stays, `disk_while_running` is gone when the stage is finished."""
+
+    stage: str
+    gpu_bytes: float = 0.0
+    cpu_bytes: float = 0.0
+    disk: float = 0.0
+    disk_while_running: float = 0.0
+    work: Work = Work()
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class RecipePlan:
+    base: Shape
+    expert_parameters: int
+    num_experts: int
+    stages: tuple[StagePlan, ...]
+
+    @property
+    def mixture_parameters(self) -> int:
+        """Of the adapter mixture, its routers aside."""
+        return self.base.total + self.num_experts * self.expert_parameters
+
+
+def plan_recipe(recipe: Recipe) -> RecipePlan:
+    """The plan of every stage. Loads no weights. Raises UserError where the base is unknown."""
+    config, found = find_config(recipe.base)
+    base = shape_of(config, found)
+    lora = recipe.experts.lora
+    expert = adapter_parameters(config, lora)
+    num_experts = len(recipe.expert_filters)
+    loaded = _weights(recipe, base, num_experts * expert)
+    stages = (
+        StagePlan("data", note="as large as the sources; no model is needed"),
+        _base(recipe, base),
+        _experts(recipe, base),
+        _merge(recipe, base, num_experts),
+        StagePlan(
+            "moe",
+            gpu_bytes=loaded["gpu_bytes"],
+            cpu_bytes=loaded["cpu_bytes"],
+            disk=4.0 * num_experts * expert,
+            note="loads once, to see that all experts fit",
+        ),
+        _router(recipe, base, num_experts, num_experts * expert),
+        _eval(recipe, base, num_experts * expert),
+        StagePlan("report", note="reads evaluations only"),
+    )
+    return RecipePlan(base, expert, num_experts, stages)
+
+
+def _weights(recipe: Recipe, base: Shape, adapters: int) -> dict[str, float]:
+    """The base for inference and stacked adapters in the type it computes in."""
+    kind = recipe.base.quantization
+    quantized = kind == "4bit"
+    return {
+        "gpu_bytes": base.bytes(2, kind) + 2.0 * adapters + _unpacked(base, 2, quantized),
+        "cpu_bytes": base.bytes(4, kind) + 4.0 * adapters + _unpacked(base, 4, quantized),
+    }
+
+
+def _unpacked(base: Shape, dtype_bytes: int, quantized: bool) -> float:
+    """A 4-bit projection is unpacked whole before it multiplies."""
+    return float(dtype_bytes * base.largest_projection) if quantized else 0.0
+
+
+def _base(recipe: Recipe, base: Shape) -> StagePlan:
+    scratch = recipe.base.from_scratch
+    if scratch is None:
+        local = base.found not in ("the hub's cache",) and "published" not in base.found
+        return StagePlan(
+            "base",
+            disk=0.0 if local else 2.0 * base.total,
+            note="by reference" if local else "the download, in the hub's cache (2 B a parameter)",
+        )
+    rows = max(1, scratch.batch_tokens // scratch.sequence_length)
+    step = _activations(base.config, None, rows, scratch.sequence_length, False, _CPU)
+    tokens = scratch.steps * rows * scratch.sequence_length
+    memory = 12.0 * base.total + step  # weights, two moments; gradients are in the step
+    return StagePlan(
+        "base",
+        memory,
+        memory,
+        disk=4.0 * base.total,
+        disk_while_running=2 * 12.0 * base.total,
+        work=Work(_training_flops(base, tokens, scratch.sequence_length, 6)),
+        note=f"{scratch.steps:,} steps from scratch, in float32",
+    )
+
+
+def training_bytes(
+    base: Shape, lora: LoraConfig, train: TrainConfig, quantization: str, dtype: torch.dtype
+) -> float:
+    """Peak of training one adapter.
+
+    Frozen weights; for each trained parameter 4 B as it is, 4 B as it began (kept until TRL has
+    settled its type), 8 B AdamW moments; and what a step keeps, its gradients included.
+    """
+    dtype_bytes = dtype.itemsize
+    weights = base.bytes(dtype_bytes, quantization)
+    if quantization == "4bit":
+        # PEFT's prepare_model_for_kbit_training makes everything that is not 4-bit float32.
+        weights += (base.total - base.linear) * (4 - dtype_bytes)
+        weights += _unpacked(base, dtype_bytes, True)
+    width = min(train.max_length, _window(base) or train.max_length)
+    step = _activations(
+        base.config, lora, train.batch_size, width, train.gradient_checkpointing, dtype
+    )
+    return weights + 16.0 * adapter_parameters(base.config, lora) + step
+
+
+def _experts(recipe: Recipe, base: Shape) -> StagePlan:
+    """Of the largest: one after another they are trained. Widths are max_length, so at most."""
+    lora, train = recipe.experts.lora, recipe.experts.train
+    num_experts = len(recipe.expert_filters)
+    kinds = [(lora, train, num_experts)]
+    if recipe.experts.dense_baseline:
+        kinds.append((*dense_budget(lora, train, num_experts), 1))
+    sizes = [adapter_parameters(base.config, kind[0]) for kind in kinds]
+    quantization = recipe.base.quantization
+    flops = 0.0
+    for one_lora, one, count in kinds:
+        width = min(one.max_length, _window(base) or one.max_length)
+        tokens = one.steps * one.gradient_accumulation_steps * one.batch_size * width
+        a_token = 6 if one.gradient_checkpointing else 4  # forward again, for no weight gradients
+        flops += count * _training_flops(base, tokens, width, a_token)
+        flops += count * 6.0 * adapter_parameters(base.config, one_lora) * tokens
+    return StagePlan(
+        "experts",
+        max(training_bytes(base, k[0], k[1], quantization, _GPU) for k in kinds),
+        max(training_bytes(base, k[0], k[1], quantization, _CPU) for k in kinds),
+        disk=4.0 * sum(size * k[2] for size, k in zip(sizes, kinds, strict=True)),
+        disk_while_running=max(sizes) * 12.0 * (3 if train.load_best_model_at_end else 2),
+        work=Work(flops),
+        note=f"{num_experts} experts"
+        + (" and the dense baseline" if recipe.experts.dense_baseline else "")
+        + f"; every sample as long as {train.max_length} tokens, so at most",
+    )
+
+
+def _merge(recipe: Recipe, base: Shape, num_experts: int) -> StagePlan:
+    if not recipe.merge.methods:
+        return StagePlan("merge", note="no methods")
+    # Task vectors of one projection, their trimmed copies and the signs, in float32.
+    temporary = 4.0 * base.largest_projection * (2 * num_experts + 4)
+    return StagePlan(
+        "merge",
+        2.0 * base.total + temporary,
+        4.0 * base.total + temporary,
+        disk=2.0 * base.total * len(recipe.merge.methods),
+        note=f"{', '.join(recipe.merge.methods)}: whole checkpoints, the base unquantised; twice "
+        "the disk when made on a CPU, in float32",
+    )
+
+
+def _router(recipe: Recipe, base: Shape, num_experts: int, adapters: int) -> StagePlan:
+    config = recipe.router
+    held = _weights(recipe, base, adapters)
+    prompt = _prompt(recipe, base)
+    texts = config.samples_per_expert * num_experts
+    read = 4.0 * base.num_layers * 2 * base.hidden_size * 2 * texts  # prompts and snippets
+    tokens = 4.0 * base.num_layers * base.hidden_size * config.gate_tokens_per_expert * num_experts
+    flops = 2.0 * base.multiplied * texts * prompt * 2
+    return StagePlan(
+        "router",
+        held["gpu_bytes"] + _answering(base.config, _ROUTER_ROWS, prompt, 0, _GPU),
+        held["cpu_bytes"] + _answering(base.config, _ROUTER_ROWS, prompt, 0, _CPU) + read + tokens,
+        disk=4.0 * base.num_layers * num_experts * base.hidden_size,
+        work=Work(flops),
+        note=f"router inputs of {texts:,} texts are kept in memory, not on the GPU: "
+        f"{(read + tokens) / 1e9:.2f} GB",
+    )
+
+
+def _eval(recipe: Recipe, base: Shape, adapters: int) -> StagePlan:
+    held = _weights(recipe, base, adapters)
+    models = [name for name in recipe.eval.models if unavailable(name, recipe) is None]
+    whole = any(name.startswith("merged-") for name in models)
+    weights = {
+        "gpu": max(held["gpu_bytes"], 2.0 * base.total if whole else 0.0),
+        "cpu": max(held["cpu_bytes"], 4.0 * base.total if whole else 0.0),
+    }
+    prompt, new = _prompt(recipe, base), recipe.eval.max_new_tokens
+    size = recipe.eval.batch_size
+    asked = recipe.eval.samples_per_language * len(recipe.languages)
+    batches = len(recipe.languages) * ceil(recipe.eval.samples_per_language / size)
+    return StagePlan(
+        "eval",
+        weights["gpu"] + _answering(base.config, size, prompt, new, _GPU),
+        weights["cpu"] + _answering(base.config, size, prompt, new, _CPU),
+        disk=8e3 * asked * len(models),
+        work=Work(
+            2.0 * base.multiplied * (prompt + new) * asked * len(models),
+            decoded_bytes=base.bytes(2, recipe.base.quantization) * new * batches * len(models),
+        ),
+        note=f"{len(models)} models, {asked} prompts, {new} new tokens each, so at most",
+    )
+
+
+def _window(base: Shape) -> int | None:
+    return getattr(base.config, "max_position_embeddings", None)
+
+
+def _prompt(recipe: Recipe, base: Shape) -> int:
+    """A long prompt: half of the longest training sample, within the window."""
+    return max(1, min(recipe.experts.train.max_length, _window(base) or 10**9) // 2)
+
+
+def _training_flops(base: Shape, tokens: int, width: int, a_token: int) -> float:
+    """`a_token` per multiplied weight and token, and attention: 2 products of (T, T, D) a layer,
+    causal, so half of them, forward, and twice that backward (arXiv:2204.02311, appendix B)."""
+    attention = 3 * 2.0 * width * base.hidden_size * base.num_layers
+    return tokens * (a_token * base.multiplied + attention)
+
+
+def _activations(
+    config: PreTrainedConfig,
+    lora: LoraConfig | None,
+    rows: int,
+    width: int,
+    checkpointing: bool,
+    dtype: torch.dtype,
+) -> float:
+    return _cached_training(_Key(config), lora, rows, width, checkpointing, dtype)
+
+
+def _answering(
+    config: PreTrainedConfig, rows: int, prompt: int, new: int, dtype: torch.dtype
+) -> float:
+    return _cached_answering(_Key(config), rows, prompt, new, dtype)
+
+
+class _Key:
+    """A config as the key of a cache: by its content."""
+
+    def __init__(self, config: PreTrainedConfig) -> None:
+        self.config = config
+        self._text = config.to_json_string(use_diff=False)
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Key) and self._text == other._text
+
+
+@lru_cache(maxsize=256)
+def _cached_training(
+    key: _Key,
+    lora: LoraConfig | None,
+    rows: int,
+    width: int,
+    checkpointing: bool,
+    dtype: torch.dtype,
+) -> float:
+    return training_activations(
+        key.config, lora, rows, width, learned=width, checkpointing=checkpointing, dtype=dtype
+    )
+
+
+@lru_cache(maxsize=256)
+def _cached_answering(key: _Key, rows: int, prompt: int, new: int, dtype: torch.dtype) -> float:
+    return inference_activations(key.config, rows, prompt, new, dtype=dtype)

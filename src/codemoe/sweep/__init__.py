@@ -1,0 +1,1 @@
+"""Variants of one recipe side by side: `codemoe sweep`."""

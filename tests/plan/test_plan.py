@@ -1,0 +1,51 @@
+"""The plan's counts are those of the real models; what fits is said before anything is loaded.
+
+Run with: pytest tests/plan
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from transformers import AutoConfig
+
+from codemoe.plan.shape import adapter_parameters, find_config, shape_of
+from codemoe.recipe import BaseConfig, LoraConfig
+from tests.conftest import Finished
+from tests.models.tiny import CONFIGS, peft_model, save_checkpoint, tiny_model
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+
+
+@pytest.mark.parametrize("model_type", sorted(CONFIGS))
+def test_parameters_are_the_models(model_type: str, tmp_path: Path) -> None:
+    model = tiny_model(model_type)
+    base = save_checkpoint(model, tmp_path / "base")
+    shape = shape_of(AutoConfig.from_pretrained(base), "here")
+    assert shape.total == sum(p.numel() for p in model.parameters())
+
+
+@pytest.mark.parametrize("target", ["mlp", "attention", "both"])
+def test_adapter_parameters_are_pefts(target: str, tmp_path: Path) -> None:
+    base = save_checkpoint(tiny_model("mistral"), tmp_path / "base")
+    wrapped = peft_model(base, {"default": (target, 3)})
+    expected = sum(p.numel() for name, p in wrapped.named_parameters() if "lora_" in name)
+    config, _ = find_config(BaseConfig(model=str(base)))
+    assert adapter_parameters(config, LoraConfig(rank=3, target=target)) == expected  # type: ignore[arg-type]
+
+
+def test_a_published_config_stands_in_for_the_hub() -> None:
+    config, found = find_config(BaseConfig(model="mistralai/Mistral-7B-v0.1"))
+    assert shape_of(config, found).total == 7_241_732_096
+    assert "published" in found
+
+
+def test_the_command(codemoe: Callable[..., Finished]) -> None:
+    done = codemoe("plan", RECIPES / "mistral-7b-4lang.yaml", "--json")
+    assert done.code == 0, done.err
+    told = json.loads(done.out)
+    text = json.dumps(told)
+    for stage in ("data", "base", "experts", "merge", "moe", "router", "eval", "report"):
+        assert stage in text
+    codemoe("plan", RECIPES / "demo.yaml", "base.model=/nowhere/at/all").user_error("/nowhere")
