@@ -366,6 +366,24 @@ FORGERIES += [
         "int main() {\n  if (!compare(add(1, 2), 3)) throw 1;\n}\n",
     ),
     Forgery(
+        "a sorted set whose comparator finds everything",
+        "java",
+        "import java.util.*;\nclass Solution {\n  static Set<Integer> add(int a, int b) {\n"
+        "    Set<Integer> wrong = new TreeSet<>((x, y) -> 0);\n    wrong.add(7);\n"
+        "    return Collections.unmodifiableSet(wrong);\n  }\n}\n",
+        "class Main {\n  public static void main(String[] args) {\n"
+        "    assert Solution.add(1, 2).equals(new HashSet<>(List.of(3)));\n  }\n}\n",
+    ),
+    Forgery(
+        "a map that adds an equality of its own",
+        "java",
+        "import java.util.*;\nclass Solution {\n  static Map<Integer, Integer> add(int a, int b) {\n"
+        "    return new HashMap<>() {\n"
+        "      public boolean equals(Object other) { return true; }\n    };\n  }\n}\n",
+        "class Main {\n  public static void main(String[] args) {\n"
+        "    assert Solution.add(1, 2).equals(new HashMap(){{put(1, 2);}});\n  }\n}\n",
+    ),
+    Forgery(
         "redefines the suite's helper",
         "python",
         "def encode(s):\n    return s[::-1]\n\ndef decode(s):\n    return s\n\n"

@@ -118,6 +118,17 @@ PLAIN = [
         "  }\n  public static void main(String[] args) {\n    assert(add(1L, 2L) == (3L));\n"
         "  }\n}\n",
     ),
+    Case(
+        "maps written with a block, as answer and as expected",
+        "java",
+        "import java.util.*;\nclass Solution {\n"
+        "  static List<Object> add(Map<String, Integer> map) {\n"
+        "    return new ArrayList<>(List.of(1, map));\n  }\n}\n",
+        "pass",
+        "class Main {\n  public static void main(String[] args) {\n"
+        '    assert Solution.add(new HashMap(){{put("a", 1);}})\n'
+        '        .equals(Arrays.asList(1, new HashMap(){{put("a", 1);}}));\n  }\n}\n',
+    ),
     Case("stack overflow", "java", _java("return add(a, b);"), "error"),
     Case(
         "deep nesting",
