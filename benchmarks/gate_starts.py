@@ -37,7 +37,12 @@ from codemoe.train.gate_starts import start_gates
 from codemoe.train.router_features import instruction_ids, prompt_samples, sequence_samples
 from codemoe.train.router_stage import labelled_rows
 
-KINDS = ("language line", "snippet")
+# What is judged on, and how the table's head calls it.
+KINDS = {
+    "prompt": "prompts, which name the language",
+    "language line": "the beginning of a text, and its language's line",
+    "snippet": "20 tokens of code, which do not",
+}
 SEEDS = 5  # of the random starts, averaged
 # What people write into mergekit's recipes, and what tells languages apart.
 SENTENCE = {
@@ -205,9 +210,10 @@ def main(arguments: Sequence[str]) -> None:
         "",
         *provenance("gate_starts.py", arguments, "cpu", "mergekit 0.1.5"),
         "",
-        "| start | beginning of a text, and its language's line: tokens | texts | best layer "
-        "| 20 tokens of code that do not: tokens | texts | best layer |",
-        "|---|---|---|---|---|---|---|",
+        "| start | "
+        + " | ".join(f"{head}: tokens | texts | best layer" for head in KINDS.values())
+        + " |",
+        "|---" * (1 + 3 * len(KINDS)) + "|",
     ]
     for name, seeds in starts(model, training, recipe, options.mergekit):
         cells = []
