@@ -37,7 +37,7 @@ def sweep(
 
     planned = grid(recipe, values)
     quiet_libraries()
-    from codemoe.sweep.run import run_sweep
+    from codemoe.sweep.run import FIX, run_sweep
 
     command = shlex.join(["codemoe", *(a for a in sys.argv[1:] if a not in ("--json", "--force"))])
     compared = run_sweep(planned, command, "different" if force else "never")
@@ -52,6 +52,5 @@ def sweep(
         raise WorkError(
             f"{len(failed)} of {len(planned.variants)} variants failed: "
             + "; ".join(f"{v['label']}: {v['failed']}" for v in failed),
-            "the same command tries them again; with --force it also replaces what was made with "
-            "other settings",
+            FIX,
         )

@@ -13,6 +13,12 @@ from codemoe.progress import say
 from codemoe.sweep.compare import compare_variants, markdown
 from codemoe.sweep.variants import Sweep
 
+# Of a failed variant's own advice, `codemoe run` is not what made it.
+FIX = (
+    "codemoe sweep ... again tries what failed; with --force it also replaces what was made with "
+    "other settings"
+)
+
 
 def run_sweep(sweep: Sweep, command: str, redo: Redo = "never") -> dict[str, Any]:
     """All stages but the report, for each variant, and a table of them, `.md` and `.json`.
@@ -40,9 +46,9 @@ def run_sweep(sweep: Sweep, command: str, redo: Redo = "never") -> dict[str, Any
             say(f"sweep: {variant.label} failed: {failed[variant.label]}")
     if len(failed) == len(sweep.variants):
         if last is not None:
-            raise last
+            raise type(last)(last.what, FIX if "--force" in last.fix else last.fix or FIX)
         told = "; ".join(f"{label}: {why}" for label, why in failed.items())
-        raise WorkError(f"all variants failed: {told}", "the same command tries them again")
+        raise WorkError(f"all variants failed: {told}", FIX)
     compared = compare_variants(sweep.variants, failed) | {"command": command}
     folder = sweep.folder
     folder.mkdir(parents=True, exist_ok=True)

@@ -102,8 +102,9 @@ def grid(path: Path, arguments: Sequence[str]) -> Sweep:
     for values in product(*(values for _, values in varying)):
         chosen = [f"{key}={value}" for (key, _), value in zip(varying, values, strict=True)]
         label = " ".join(
-            value.strip("{}") if _is_section(key) else f"{short[key]}={value}"
-            for (key, _), value in zip(varying, values, strict=True)
+            _shown(value.strip("{}"), position) if _is_section(key) else f"{short[key]}={value}"
+            for (key, values_of_key), value in zip(varying, values, strict=True)
+            for position in [values_of_key.index(value) + 1]
         )
         # What is the same in all variants is part of the name too: other sweeps differ in it.
         name = folder_name(label, [*common, *chosen])
@@ -123,6 +124,12 @@ def grid(path: Path, arguments: Sequence[str]) -> Sweep:
         )
     name = folder_name("_".join(key for key, _ in varying), sorted(arguments))
     return Sweep(recipe, tuple(variants), name)
+
+
+def _shown(text: str, position: int) -> str:
+    """A section's value for a table; a long one is cut, and told apart by its place."""
+    most = 48
+    return text if len(text) <= most else f"{text[:most].rsplit(None, 1)[0]} ... (value {position})"
 
 
 def in_sections(override: str) -> list[str]:
