@@ -7,18 +7,18 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from codemoe.sweep.compare import HEADS, cells, notes
+from codemoe.sweep.compare import notes, tables
 
 
 def show_sweep(compared: dict[str, Any], table_file: Path) -> None:
-    width = None if sys.stdout.isatty() else 160
+    width = None if sys.stdout.isatty() else 180
     console = Console(width=width, markup=False, highlight=False)
-    for name, rows in compared["models"].items():
-        table = Table(title=name)
-        for i, head in enumerate(HEADS):
+    for title, heads, lines in tables(compared):
+        table = Table(title=title)
+        for i, head in enumerate(heads):
             table.add_column(head, justify="right" if i else "left")
-        for row in rows:
-            table.add_row(*cells(row))
+        for row in lines:
+            table.add_row(*row)
         console.print(table)
     for line in notes(compared):
         console.print(line, soft_wrap=True)

@@ -5,6 +5,7 @@ Run with: pytest tests/plan
 
 import json
 from collections.abc import Callable
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from codemoe.recipe import BaseConfig, LoraConfig
 from tests.conftest import Finished
 from tests.models.tiny import CONFIGS, peft_model, save_checkpoint, tiny_model
 
-RECIPES = Path(__file__).parents[2] / "recipes"
+ROOT = Path(__file__).parents[2]
+RECIPES = ROOT / "recipes"
 
 
 @pytest.mark.parametrize("model_type", sorted(CONFIGS))
@@ -49,3 +51,16 @@ def test_the_command(codemoe: Callable[..., Finished]) -> None:
     for stage in ("data", "base", "experts", "merge", "moe", "router", "eval", "report"):
         assert stage in text
     codemoe("plan", RECIPES / "demo.yaml", "base.model=/nowhere/at/all").user_error("/nowhere")
+
+
+def test_the_page_says_what_the_command_says() -> None:
+    """Mended by scripts/update_plan_doc.py."""
+    spec = spec_from_file_location("update_plan_doc", ROOT / "scripts" / "update_plan_doc.py")
+    assert spec is not None
+    assert spec.loader is not None
+    script = module_from_spec(spec)
+    spec.loader.exec_module(script)
+    lines = script.DOCUMENT.read_text(encoding="utf-8").split("\n")
+    table = lines[lines.index(script.BEGIN) + 1 : lines.index(script.END)]
+    assert [line.split("]")[0].removeprefix("| [") for line in table[2:]] == script.RECIPES
+    assert script.row("demo-fast") in table

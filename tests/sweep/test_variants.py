@@ -22,7 +22,8 @@ def test_commas_in_brackets_and_quotes_divide_nothing() -> None:
 
 def test_the_grid_is_every_combination_with_a_name_of_its_own(tmp_path: Path) -> None:
     arguments = ["router.kind=top-k,softmax", "experts.lora.rank=4,8,16", f"runs_dir={tmp_path}"]
-    recipe, variants = grid(DEMO, arguments)
+    sweep = grid(DEMO, arguments)
+    recipe, variants = sweep.recipe, sweep.variants
     assert len(variants) == 6
     assert len({variant.recipe.run_dir for variant in variants}) == 6
     assert [v.recipe.experts.lora.rank for v in variants[:3]] == [4, 8, 16]

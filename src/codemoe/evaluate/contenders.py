@@ -44,6 +44,10 @@ def _mixture_inputs(recipe: Recipe) -> Inputs:
     return {"moe": recipe.run_dir / "moe", "router": recipe.run_dir / "router"}
 
 
+def _routed_inputs(recipe: Recipe) -> Inputs:
+    return {"moe": recipe.run_dir / "moe"}
+
+
 def _open_base(recipe: Recipe) -> "CodeModel":
     from codemoe.models.load import load_base
     from codemoe.models.reference import read_reference
@@ -66,6 +70,12 @@ def _open_mixture(recipe: Recipe) -> "CodeModel":
     from codemoe.models.routers_file import ROUTER_FILE
 
     return load_mixture(recipe.run_dir / "moe", recipe.run_dir / "router" / ROUTER_FILE)
+
+
+def _open_routed(recipe: Recipe) -> "CodeModel":
+    from codemoe.models.load import load_mixture
+
+    return load_mixture(recipe.run_dir / "moe")
 
 
 def _merged(method: str) -> Contender:
@@ -120,7 +130,8 @@ CONTENDERS: dict[ModelName, Contender] = {
     ),
     "moe-token": Contender(_mixture_inputs, _open_mixture, _by("token"), "token"),
     "moe-sequence": Contender(_mixture_inputs, _open_mixture, _by("sequence"), "sequence"),
-    "moe-oracle": Contender(_mixture_inputs, _open_mixture, _own(None), needs_own_expert=True),
+    # No router's choice is asked for, so runs with other routers share it.
+    "moe-oracle": Contender(_routed_inputs, _open_routed, _own(None), needs_own_expert=True),
 }
 
 

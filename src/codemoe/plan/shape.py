@@ -123,14 +123,15 @@ def adapter_parameters(config: PreTrainedConfig, lora: LoraConfig) -> int:
     names = target_modules(config.model_type, lora.target, model)
     return sum(
         lora.rank * (inputs + outputs) + (outputs if lora.use_dora else 0)
-        for inputs, outputs in _adapted(model, names)
+        for inputs, outputs in adapted(model, names).values()
     )
 
 
-def _adapted(model: nn.Module, names: Sequence[str]) -> list[tuple[int, int]]:
-    found = []
-    for path, module in model.named_modules():
-        size = projection_shape(module)
-        if size is not None and any(path.endswith(f".{name}") for name in names):
-            found.append(size)
-    return found
+def adapted(model: nn.Module, names: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """(inputs, outputs) of each projection that these names adapt, by its path."""
+    return {
+        path: size
+        for path, module in model.named_modules()
+        if (size := projection_shape(module)) is not None
+        and any(path.endswith(f".{name}") for name in names)
+    }

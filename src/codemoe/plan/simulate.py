@@ -3,12 +3,12 @@ that is born and dies counted.
 
 So it holds for every architecture and adapter alike: what is kept for the backward pass, what
 checkpointing keeps, what the loss makes of the logits. Only attention is a stand-in, with the
-memory of a fused kernel: q, k, v, the output and one float32 a row are kept, no T x T matrix
-(arXiv:2205.14135, section 3.1). Layers that all look alike are not run one by one: the peak grows
-by the same amount for each.
+memory of a fused kernel: q, k, v, the output and one float32 a row are kept, no T x T matrix of
+each head (arXiv:2205.14135, section 3.1), but one mask for all heads, as batches have pads. Layers
+that all look alike are not run one by one: the peak grows by the same amount for each.
 """
 
-# B rows, T tokens, H heads, K key-value heads, D a head's width
+# B rows, T tokens, S tokens that are looked at, H heads, K key-value heads, D a head's width
 
 import weakref
 from collections.abc import Callable
@@ -20,10 +20,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedConfig
 
+from codemoe.models.adapter_moe import LoraFactors, attach
 from codemoe.models.architectures import target_modules
-from codemoe.plan.shape import skeleton
+from codemoe.plan.shape import adapted, skeleton
 from codemoe.recipe import LoraConfig
+from codemoe.routing.decisions import route_top_k
+from codemoe.routing.record import Routing
 from codemoe.train.activation import ActivationMask
+from codemoe.train.gate_training import relaxed
 
 _ATTENTION = "codemoe_plan"
 _EXACT_LAYERS = 6  # deeper models are extrapolated from 2 and 4 layers
@@ -62,16 +66,18 @@ class _Fused(torch.autograd.Function):
     """The memory of a fused attention kernel, forward and backward; computes nothing."""
 
     @staticmethod
-    def forward(ctx: Any, q_BHTD: Any, k_BHTD: Any, v_BHTD: Any) -> Any:
+    def forward(ctx: Any, q_BHTD: Any, k_BHSD: Any, v_BHSD: Any) -> Any:
+        # PyTorch makes numbers of the yes-or-no mask that transformers hands it, in every layer.
+        mask_B1TS = q_BHTD.new_empty(len(q_BHTD), 1, q_BHTD.shape[2], k_BHSD.shape[2])
         out_BHTD = torch.empty_like(q_BHTD)
         lse_BHT = torch.empty(q_BHTD.shape[:-1], dtype=torch.float32, device=q_BHTD.device)
-        ctx.save_for_backward(q_BHTD, k_BHTD, v_BHTD, out_BHTD, lse_BHT)
+        ctx.save_for_backward(q_BHTD, k_BHSD, v_BHSD, out_BHTD, lse_BHT, mask_B1TS)
         return out_BHTD
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
-        q_BHTD, k_BHTD, v_BHTD, *_ = ctx.saved_tensors
-        return torch.empty_like(q_BHTD), torch.empty_like(k_BHTD), torch.empty_like(v_BHTD)
+        q_BHTD, k_BHSD, v_BHSD, *_ = ctx.saved_tensors
+        return torch.empty_like(q_BHTD), torch.empty_like(k_BHSD), torch.empty_like(v_BHSD)
 
 
 def _attention(
@@ -83,9 +89,9 @@ def _attention(
     return _Fused.apply(query, key, value).transpose(1, 2).contiguous(), None
 
 
-def _sees(rows: int, width: int) -> torch.Tensor:
+def _sees(rows: int, width: int, seen: int | None = None) -> torch.Tensor:
     """The mask as transformers makes it, for one: made here, as no value can be read on meta."""
-    return torch.empty(rows, 1, width, width, dtype=torch.bool, device="meta")
+    return torch.empty(rows, 1, width, seen or width, dtype=torch.bool, device="meta")
 
 
 def _no_mask(*args: Any, **kwargs: Any) -> None:
@@ -144,6 +150,79 @@ def training_activations(
     return _for_all_layers(config, peak)
 
 
+def gate_activations(
+    config: PreTrainedConfig,
+    lora: LoraConfig,
+    num_experts: int,
+    rows: int,
+    width: int,
+    *,
+    learned: int,
+    dtype: torch.dtype,
+) -> int:
+    """As `training_activations`, of a frozen mixture whose token gates are trained."""
+
+    def peak(layers: int) -> int:
+        model = _model(config, layers, dtype)
+        names = target_modules(model.config.model_type, lora.target, model)
+        with torch.device("meta"):
+            one = {
+                path: LoraFactors(torch.empty(lora.rank, inputs), torch.empty(outputs, lora.rank))
+                for path, (inputs, outputs) in adapted(model, names).items()
+            }
+            experts = attach(model, [one] * num_experts)
+            ids_BT = torch.empty(rows, width, dtype=torch.long)
+            labels_N = torch.empty(rows * learned, dtype=torch.long)
+            active_BT1 = torch.empty(rows, width, 1)
+            columns = torch.empty(learned, dtype=torch.long)
+            gate_ED = torch.nn.Parameter(torch.empty(num_experts, config.hidden_size))
+
+        def route(x_ND: torch.Tensor) -> Routing:
+            logits_NE = torch.nn.functional.linear(x_ND.float(), gate_ED)
+            return relaxed(route_top_k(logits_NE, 1), 1.0)
+
+        live = LiveBytes([*model.parameters(), *model.buffers(), gate_ED])
+        with live, experts.use_tokens([route] * layers, active_BT1):
+            logits = model(
+                input_ids=ids_BT,
+                attention_mask=_sees(rows, width),
+                use_cache=False,
+                logits_to_keep=columns,
+            ).logits
+            loss = torch.nn.functional.cross_entropy(
+                logits.flatten(0, 1).float(), labels_N, reduction="sum"
+            )
+            del logits
+            loss.backward()
+        return live.peak
+
+    return _for_all_layers(config, peak)
+
+
+def reading_activations(
+    config: PreTrainedConfig, rows: int, width: int, *, dtype: torch.dtype
+) -> int:
+    """Bytes above the weights while router inputs of (B, T) tokens are collected: every layer's is
+    kept until the next batch has one."""
+    one = rows * width * config.hidden_size * dtype.itemsize
+
+    def peak(layers: int) -> int:
+        model = _model(config, layers, dtype).eval()
+        with torch.device("meta"):
+            ids_BT = torch.empty(rows, width, dtype=torch.long)
+        live = LiveBytes([*model.parameters(), *model.buffers()])
+        with live, torch.no_grad():
+            model(
+                input_ids=ids_BT,
+                attention_mask=_sees(rows, width),
+                use_cache=True,
+                logits_to_keep=1,
+            )
+        return live.peak + layers * one
+
+    return _for_all_layers(config, peak)
+
+
 def inference_activations(
     config: PreTrainedConfig, rows: int, prompt: int, new: int, *, dtype: torch.dtype
 ) -> int:
@@ -161,9 +240,20 @@ def inference_activations(
                 use_cache=True,
                 logits_to_keep=1,
             )
-            del output.logits
-            cache = live.now
-        return max(live.peak, cache * (prompt + new) // prompt)
+            cache = output.past_key_values
+            del output
+            for layer in cache.layers:  # as before the last token of the answer
+                shape = (*layer.keys.shape[:2], prompt + new - 1, layer.keys.shape[-1])
+                layer.keys = layer.keys.new_empty(shape)
+                layer.values = layer.values.new_empty(shape)
+            model(
+                input_ids=ids_BT[:, :1],
+                attention_mask=_sees(rows, 1, prompt + new),
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+        return live.peak
 
     return _for_all_layers(config, peak)
 

@@ -9,11 +9,18 @@ from transformers import PreTrainedConfig
 
 from codemoe.evaluate.contenders import unavailable
 from codemoe.plan.shape import Shape, adapter_parameters, find_config, shape_of
-from codemoe.plan.simulate import inference_activations, training_activations
+from codemoe.plan.simulate import (
+    gate_activations,
+    inference_activations,
+    reading_activations,
+    training_activations,
+)
 from codemoe.recipe import LoraConfig, Recipe, TrainConfig
 from codemoe.train.experts_stage import dense_budget
+from codemoe.train.router_features import KINDS
 
-_ROUTER_ROWS = 32  # prompts read at once while router inputs are collected
+# Read at once while router inputs are collected: `train.router_features`.
+_PROMPT_ROWS, _ANSWER_ROWS = 32, 16
 _GPU, _CPU = torch.bfloat16, torch.float32
 
 
@@ -123,8 +130,8 @@ def training_bytes(
 ) -> float:
     """Peak of training one adapter.
 
-    Frozen weights; for each trained parameter 4 B as it is, 4 B as it began (kept until TRL has
-    settled its type), 8 B AdamW moments; and what a step keeps, its gradients included.
+    Frozen weights; for each trained parameter 4 B and 8 B of AdamW's moments; and what a step
+    keeps, its gradients included.
     """
     dtype_bytes = dtype.itemsize
     weights = base.bytes(dtype_bytes, quantization)
@@ -132,11 +139,11 @@ def training_bytes(
         # PEFT's prepare_model_for_kbit_training makes everything that is not 4-bit float32.
         weights += (base.total - base.linear) * (4 - dtype_bytes)
         weights += _unpacked(base, dtype_bytes, True)
-    width = min(train.max_length, _window(base) or train.max_length)
+    width = _longest(train, base)
     step = _activations(
         base.config, lora, train.batch_size, width, train.gradient_checkpointing, dtype
     )
-    return weights + 16.0 * adapter_parameters(base.config, lora) + step
+    return weights + 12.0 * adapter_parameters(base.config, lora) + step
 
 
 def _experts(recipe: Recipe, base: Shape) -> StagePlan:
@@ -150,7 +157,7 @@ def _experts(recipe: Recipe, base: Shape) -> StagePlan:
     quantization = recipe.base.quantization
     flops = 0.0
     for one_lora, one, count in kinds:
-        width = min(one.max_length, _window(base) or one.max_length)
+        width = _longest(one, base)
         tokens = one.steps * one.gradient_accumulation_steps * one.batch_size * width
         a_token = 6 if one.gradient_checkpointing else 4  # forward again, for no weight gradients
         flops += count * _training_flops(base, tokens, width, a_token)
@@ -184,22 +191,58 @@ def _merge(recipe: Recipe, base: Shape, num_experts: int) -> StagePlan:
 
 
 def _router(recipe: Recipe, base: Shape, num_experts: int, adapters: int) -> StagePlan:
-    config = recipe.router
+    """Prompts are read, a router is fitted on every layer's inputs; answers are read, and a gate is
+    fitted for each layer; gates may be trained then. The peak is that of the largest."""
+    config, train = recipe.router, recipe.experts.train
     held = _weights(recipe, base, adapters)
-    prompt = _prompt(recipe, base)
+    prompt, longest = _prompt(recipe, base), _longest(train, base)
     texts = config.samples_per_expert * num_experts
-    read = 4.0 * base.num_layers * 2 * base.hidden_size * 2 * texts  # prompts and snippets
-    tokens = 4.0 * base.num_layers * base.hidden_size * config.gate_tokens_per_expert * num_experts
-    flops = 2.0 * base.multiplied * texts * prompt * 2
+    samples = len(KINDS) * texts
+    layers, width = base.num_layers, base.hidden_size
+    read = 4.0 * layers * samples * 2 * width
+    host = [read + fitting_bytes(samples, 2 * width, config.folds)]
+    gates = recipe.experts.lora.target == "mlp"
+    tokens = num_experts * min(
+        # Whole answers are read, so up to one more an expert.
+        config.gate_tokens_per_expert + longest - prompt,
+        config.samples_per_expert * (longest - prompt),
+    )
+    kept = 4.0 * layers * tokens * width if gates else 0.0
+    if gates:
+        shared = layers if config.shared else 1
+        states = 4.0 * shared * tokens * width
+        host.append(kept + states + fitting_bytes(shared * tokens, width, config.folds))
+    peaks = {}
+    for name, dtype in (("gpu", _GPU), ("cpu", _CPU)):
+        on_host = 1.0 if name == "cpu" else 0.0
+        steps = [on_host * read + _reading(base.config, _PROMPT_ROWS, prompt, dtype)]
+        if gates:
+            steps.append(on_host * kept + _reading(base.config, _ANSWER_ROWS, longest, dtype))
+        if gates and config.train_gates is not None:
+            rows = config.train_gates.batch_size
+            lora = recipe.experts.lora
+            steps.append(_gate_training(base.config, lora, num_experts, rows, longest, dtype))
+        peaks[name] = max(steps + (host if name == "cpu" else []))
+    flops = 2.0 * base.multiplied * (samples * prompt + tokens * 2 * gates)
+    if gates and config.train_gates is not None:
+        trained = config.train_gates.steps * config.train_gates.batch_size * longest
+        flops += _training_flops(base, trained, longest, 4)
     return StagePlan(
         "router",
-        held["gpu_bytes"] + _answering(base.config, _ROUTER_ROWS, prompt, 0, _GPU),
-        held["cpu_bytes"] + _answering(base.config, _ROUTER_ROWS, prompt, 0, _CPU) + read + tokens,
-        disk=4.0 * base.num_layers * num_experts * base.hidden_size,
+        held["gpu_bytes"] + peaks["gpu"],
+        held["cpu_bytes"] + peaks["cpu"],
+        disk=4.0 * layers * num_experts * width,
         work=Work(flops),
-        note=f"router inputs of {texts:,} texts are kept in memory, not on the GPU: "
-        f"{(read + tokens) / 1e9:.2f} GB",
+        note=f"router inputs of {texts:,} texts and {tokens:,} tokens, and the fit, are not on the "
+        f"GPU but in the machine's memory: {max(host) / 1e9:.2f} GB",
     )
+
+
+def fitting_bytes(samples: int, width: int, folds: int) -> float:
+    """Of `routing.fit`, in float64: all samples, those of the other folds twice (as they are and
+    centred), and three matrices of the normal equations."""
+    rest = (folds - 1) / folds
+    return 8.0 * samples * width * (1 + 2 * rest) + 3 * 8.0 * width**2
 
 
 def _eval(recipe: Recipe, base: Shape, adapters: int) -> StagePlan:
@@ -231,9 +274,14 @@ def _window(base: Shape) -> int | None:
     return getattr(base.config, "max_position_embeddings", None)
 
 
+def _longest(train: TrainConfig, base: Shape) -> int:
+    """A training sample's tokens, at most."""
+    return min(train.max_length, _window(base) or train.max_length)
+
+
 def _prompt(recipe: Recipe, base: Shape) -> int:
-    """A long prompt: half of the longest training sample, within the window."""
-    return max(1, min(recipe.experts.train.max_length, _window(base) or 10**9) // 2)
+    """A long prompt: half of the longest training sample."""
+    return max(1, _longest(recipe.experts.train, base) // 2)
 
 
 def _training_flops(base: Shape, tokens: int, width: int, a_token: int) -> float:
@@ -258,6 +306,21 @@ def _answering(
     config: PreTrainedConfig, rows: int, prompt: int, new: int, dtype: torch.dtype
 ) -> float:
     return _cached_answering(_Key(config), rows, prompt, new, dtype)
+
+
+def _reading(config: PreTrainedConfig, rows: int, width: int, dtype: torch.dtype) -> float:
+    return _cached_reading(_Key(config), rows, width, dtype)
+
+
+def _gate_training(
+    config: PreTrainedConfig,
+    lora: LoraConfig,
+    num_experts: int,
+    rows: int,
+    width: int,
+    dtype: torch.dtype,
+) -> float:
+    return _cached_gates(_Key(config), lora, num_experts, rows, width, dtype)
 
 
 class _Key:
@@ -291,3 +354,15 @@ def _cached_training(
 @lru_cache(maxsize=256)
 def _cached_answering(key: _Key, rows: int, prompt: int, new: int, dtype: torch.dtype) -> float:
     return inference_activations(key.config, rows, prompt, new, dtype=dtype)
+
+
+@lru_cache(maxsize=256)
+def _cached_reading(key: _Key, rows: int, width: int, dtype: torch.dtype) -> float:
+    return reading_activations(key.config, rows, width, dtype=dtype)
+
+
+@lru_cache(maxsize=256)
+def _cached_gates(
+    key: _Key, lora: LoraConfig, num_experts: int, rows: int, width: int, dtype: torch.dtype
+) -> float:
+    return gate_activations(key.config, lora, num_experts, rows, width, learned=width, dtype=dtype)

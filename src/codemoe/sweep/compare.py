@@ -2,10 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-from codemoe.artifacts import digest_of, is_finished, read_manifest
 from codemoe.evaluate.report.compare import difference
 from codemoe.evaluate.report.read import Evaluation, ModelResult, read_evaluation
 from codemoe.recipe import MODEL_NAMES
@@ -13,37 +11,46 @@ from codemoe.sweep.variants import Variant
 
 
 def compare_variants(variants: Sequence[Variant], failed: dict[str, str]) -> dict[str, Any]:
-    """What `sweep.json` holds. `failed`: why, by label; such variants have no figures."""
+    """All that a sweep tells. `failed`: why, by label; such variants have no figures."""
     done = [v for v in variants if v.label not in failed]
     evaluations = {
         v.label: read_evaluation(v.recipe.run_dir, v.recipe.eval.split, v.recipe.eval.models)
         for v in done
     }
-    changed = [name for name in MODEL_NAMES if not _the_same(name, done)]
     present = [n for n in MODEL_NAMES if any(n in e.models for e in evaluations.values())]
+    same = [name for name in present if _the_same(name, list(evaluations.values()))]
     return {
         "variants": [
-            {"label": v.label, "run": str(v.recipe.run_dir), "failed": failed.get(v.label)}
+            {
+                "label": v.label,
+                "run": str(v.recipe.run_dir),
+                "overrides": list(v.overrides),
+                "failed": failed.get(v.label),
+            }
             for v in variants
         ],
         "compared_with": done[0].label if done else None,
         "unchanged": {
-            name: _figures(evaluations[done[0].label].models[name])
-            for name in present
-            if name not in changed
+            name: {"label": name} | _figures(evaluations[done[0].label].models[name])
+            for name in same
         },
         "models": {
             name: [_row(name, v.label, evaluations, done[0].label) for v in done]
             for name in present
-            if name in changed
+            if name not in same
         },
     }
 
 
-def _the_same(name: str, variants: Sequence[Variant]) -> bool:
-    """Whether all variants share one evaluation of this model."""
-    folders = [v.recipe.run_dir / "eval" / name / v.recipe.eval.split for v in variants]
-    return len({digest_of(f) if is_finished(f) else None for f in folders}) == 1
+def _the_same(name: str, evaluations: Sequence[Evaluation]) -> bool:
+    """Whether this model gave the same answers in all variants, shared or made again."""
+    answers = [
+        None
+        if (model := evaluation.models.get(name)) is None
+        else {key: (one.prediction, one.status, one.expert) for key, one in model.answers.items()}
+        for evaluation in evaluations
+    ]
+    return bool(answers[0]) and all(one == answers[0] for one in answers)
 
 
 def _row(name: str, label: str, evaluations: dict[str, Evaluation], first: str) -> dict[str, Any]:
@@ -75,24 +82,41 @@ def _figures(model: ModelResult) -> dict[str, Any]:
     }
 
 
-HEADS = ("variant", "CodeBLEU", "pass@1", "exact", "routing", "difference to the first", "p")
+HEADS = ("variant", "n", "CodeBLEU", "pass@1", "exact", "wrong language", "routing")
+HEADS_OF_DIFFERENCES = (*HEADS, "difference to the first", "p")
 
 
-def cells(row: dict[str, Any]) -> list[str]:
+def cells(row: dict[str, Any], heads: Sequence[str] = HEADS_OF_DIFFERENCES) -> list[str]:
     """One line of a model's table."""
     if "codebleu" not in row:
-        return [row["label"], "not evaluated", *[""] * (len(HEADS) - 2)]
+        return [row["label"], "", "not evaluated", *[""] * (len(heads) - 3)]
     found = row.get("difference")
     accuracy = row["routing_accuracy"]
-    return [
+    line = [
         row["label"],
+        str(row["n"]),
         _with_interval(row["codebleu"], row["codebleu_interval"]),
         _with_interval(row["pass_at_1"], row["pass_at_1_interval"]),
         _with_interval(row["exact"], row["exact_interval"]),
+        f"{row['wrong_language']:.3f}",
         "" if accuracy is None else f"{accuracy:.3f}",
         "" if found is None else _with_interval(found["difference"], found["interval"], "+.3f"),
         "" if found is None else f"{found['p']:.4f}",
     ]
+    return line[: len(heads)]
+
+
+def tables(compared: dict[str, Any]) -> list[tuple[str, Sequence[str], list[list[str]]]]:
+    """(title, heads, lines) of every table, what changed first."""
+    found: list[tuple[str, Sequence[str], list[list[str]]]] = [
+        (name, HEADS_OF_DIFFERENCES, [cells(row) for row in rows])
+        for name, rows in compared["models"].items()
+    ]
+    if compared["unchanged"]:
+        heads = ("model", *HEADS[1:])
+        lines = [cells(row, heads) for row in compared["unchanged"].values()]
+        found.append(("the same answers in all variants", heads, lines))
+    return found
 
 
 def _with_interval(value: float | None, interval: Any, form: str = ".3f") -> str:
@@ -105,33 +129,27 @@ def _with_interval(value: float | None, interval: Any, form: str = ".3f") -> str
 
 def notes(compared: dict[str, Any]) -> list[str]:
     lines = []
-    if compared["unchanged"]:
-        same = ", ".join(f"{n} {f['codebleu']:.3f}" for n, f in compared["unchanged"].items())
-        lines.append(f"The same in all variants, and evaluated once (CodeBLEU): {same}.")
-    comparisons = sum(
-        1 for rows in compared["models"].values() for row in rows if row.get("difference")
-    )
+    rows = [row for some in compared["models"].values() for row in some]
+    comparisons = sum(1 for row in rows if row.get("difference"))
     if comparisons:
         lines.append(
-            f"Differences of CodeBLEU are paired over the same problems, to "
+            f"Differences of CodeBLEU are paired over the problems that both answered, to "
             f"`{compared['compared_with']}`; brackets are 95 % intervals, p two-sided. There are "
             f"{comparisons} comparisons: one p below {0.05 / comparisons:.4f} is sure at 5 % among "
             "so many (Bonferroni)."
+        )
+    if any(row.get("routing_accuracy") is not None for row in rows):
+        lines.append(
+            "Routing: the share of choices, prompts or tokens by layer, that are the own expert's."
         )
     failed = [v for v in compared["variants"] if v["failed"]]
     return lines + [f"Failed: `{v['label']}`: {v['failed']}" for v in failed]
 
 
-def markdown(compared: dict[str, Any], command: str) -> str:
-    parts = [f"# Sweep\n\nMade by `{command}`."]
-    for name, rows in compared["models"].items():
-        table = [HEADS, ["---"] * len(HEADS), *map(cells, rows)]
-        parts.append(f"## {name}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in table))
+def markdown(compared: dict[str, Any]) -> str:
+    parts = [f"# Sweep\n\nMade by `{compared['command']}`."]
+    for title, heads, lines in tables(compared):
+        table = [heads, ["---"] * len(heads), *lines]
+        parts.append(f"## {title}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in table))
     parts += notes(compared)
     return "\n\n".join(parts) + "\n"
-
-
-def shared_stages(run_dir: Path) -> tuple[int, int]:
-    """(shared, all) finished stages of a run: a shared one's files have another name as well."""
-    manifests = [path for path in run_dir.rglob("manifest.json") if read_manifest(path.parent)]
-    return sum(path.stat().st_nlink > 1 for path in manifests), len(manifests)

@@ -115,7 +115,8 @@ def prompt_samples(
 def _pooled(model: CodeModel, ids: Sequence[list[int]], batch_size: int) -> torch.Tensor:
     """(L, N, 2 D) `instruction_features` of each text, in every layer."""
     layers = range(model.model.config.num_hidden_layers)
-    features: list[torch.Tensor | None] = [None] * len(ids)
+    # Made whole: a stack of parts would hold all of it twice, gigabytes of a large base.
+    features_LND = torch.empty(len(layers), len(ids), 2 * model.model.config.hidden_size)
     pad = model.tokenizer.pad_token_id
     with (
         progress("router: read prompts", len(ids), "prompts") as advance,
@@ -129,11 +130,10 @@ def _pooled(model: CodeModel, ids: Sequence[list[int]], batch_size: int) -> torc
             model.model(input_ids=ids_BT, attention_mask=mask_BT, logits_to_keep=1)
             pooled_LBD = torch.stack(
                 [instruction_features(inputs[layer], mask_BT) for layer in layers]
-            ).cpu()
-            for column, i in enumerate(batch):
-                features[i] = pooled_LBD[:, column]
+            )
+            features_LND[:, batch] = pooled_LBD.cpu()
             advance(len(batch), "")
-    return torch.stack([f for f in features if f is not None], dim=1)
+    return features_LND
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,9 @@ def token_samples(
             budget[label] -= len(example.input_ids) - example.marker_start
             chosen.append((example, label))
     layers = range(model.model.config.num_hidden_layers)
-    parts: list[torch.Tensor] = []
+    num_tokens = sum(len(example.input_ids) - example.marker_start for example, _ in chosen)
+    # Made whole, as in `_pooled`.
+    features_LND = torch.empty(len(layers), num_tokens, model.model.config.hidden_size)
     token_labels: list[int] = []
     sequences: list[int] = []
     pad = model.tokenizer.pad_token_id
@@ -196,13 +198,10 @@ def token_samples(
             for row_index, i in enumerate(batch):
                 example, label = chosen[i]
                 span = slice(example.marker_start, len(example.input_ids))
-                parts.append(
-                    torch.stack([inputs[k][row_index, span].float() for k in layers]).cpu()
-                )
-                count = parts[-1].shape[1]
+                here, count = len(token_labels), span.stop - span.start
+                for k in layers:
+                    features_LND[k, here : here + count] = inputs[k][row_index, span]
                 token_labels += [label] * count
                 sequences += [i] * count
             advance(len(batch), "")
-    return TokenSamples(
-        torch.cat(parts, dim=1), torch.tensor(token_labels), torch.tensor(sequences)
-    )
+    return TokenSamples(features_LND, torch.tensor(token_labels), torch.tensor(sequences))
