@@ -143,11 +143,32 @@ class ExpertFilter(Config):
 
 class ExpertsConfig(Config):
     define: dict[str, ExpertFilter] = {}  # empty: one expert per language of the recipe
+    # lora: low-rank updates. full: complete copies of the MLPs, nothing low-rank.
+    method: Literal["lora", "full"] = "lora"
     lora: LoraConfig = LoraConfig()
     # `both`: each batch draws whether the expert acts on all tokens or from the marker on.
     activation: Literal["all", "completion", "both"] = "both"
     train: TrainConfig = TrainConfig()
     dense_baseline: bool = True  # one adapter on all languages: the experts' ranks and steps added
+
+    @property
+    def in_mlps(self) -> bool:
+        """Whether experts act in MLPs only, where token gates can steer them."""
+        return self.method == "full" or self.lora.target == "mlp"
+
+    @property
+    def kind(self) -> str:
+        """What its experts are, in words."""
+        return "LoRA" if self.method == "lora" else "full-MLP"
+
+    @model_validator(mode="after")
+    def _one_method(self) -> "ExpertsConfig":
+        if self.method == "full" and self.lora != LoraConfig():
+            raise ValueError(
+                "method is full, which has no low-rank factors: take `lora` out (full experts are "
+                "always MLPs)"
+            )
+        return self
 
     @field_validator("define")
     @classmethod
@@ -284,6 +305,15 @@ class Recipe(Config):
             raise ValueError(
                 f"experts.define has no expert for {', '.join(without)}; "
                 "define one, or take it out of `languages`"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _full_experts_are_whole(self) -> "Recipe":
+        if self.experts.method == "full" and self.base.quantization != "none":
+            raise ValueError(
+                "experts.method=full trains copies of the base's MLPs, which 4-bit weights are "
+                "not: base.quantization=none, or experts.method=lora"
             )
         return self
 

@@ -15,13 +15,13 @@ from transformers import AutoModelForCausalLM
 from codemoe.data.prompt import encode_prompt
 from codemoe.errors import UserError
 from codemoe.models.adapter_moe import StackedLora, one_hot_gates
+from codemoe.models.adapters import load_adapter
 from codemoe.models.architectures import ARCHITECTURES
 from codemoe.models.generate import Route, generate_batch
 from codemoe.models.load import (
     MOE_FILE,
     CodeModel,
     attach_experts,
-    load_adapter,
     load_base,
     load_model,
 )

@@ -17,7 +17,7 @@ from codemoe.train import trainer as trainer_module
 from codemoe.train.checkpoints import SEAL, damage, last_good, steps_in
 from codemoe.train.stopping import Stopped, evaluations_since_best
 from tests.models.tiny import save_checkpoint, tiny_model
-from tests.train.training import state_of, train_expert
+from tests.train.training import state_of, train_expert, weights_of
 
 CASES: dict[str, dict[str, Any]] = {
     "a checkpoint between two logged losses": {"logging_steps": 4, "checkpoint_steps": 5},
@@ -27,6 +27,12 @@ CASES: dict[str, dict[str, Any]] = {
         "eval_steps": 3,
         "load_best_model_at_end": True,
         "lora": {"use_dora": True},
+    },
+    "whole MLPs, validated, packed": {
+        "full": True,
+        "packing": True,
+        "eval_steps": 3,
+        "load_best_model_at_end": True,
     },
 }
 
@@ -76,14 +82,14 @@ def test_twenty_steps_are_ten_and_ten(
             train_expert(base, tmp_path / "cut", **options)
     assert steps_in(tmp_path / "cut" / CHECKPOINTS)[-1] < 13
     assert state_of(train_expert(base, tmp_path / "cut", **options), 20) == straight
-    weights = [load_file(tmp_path / o / "adapter_model.safetensors") for o in ("straight", "cut")]
+    weights = [load_file(weights_of(tmp_path / o)) for o in ("straight", "cut")]
     assert all(torch.equal(tensor, weights[1][name]) for name, tensor in weights[0].items())
     losses = [json.loads(row) for row in straight["metrics"].splitlines()]
     assert max(row["step"] for row in losses) == 20
     # The wrong twin: other draws of dropout, and nothing is the same.
     other = state_of(train_expert(base, tmp_path / "x", **options | {"max_grad_norm": 0.5}), 20)
     differing = {name for name in straight if other[name] != straight[name]}
-    assert {"adapter_model.safetensors", "optimizer.pt", "metrics"} <= differing
+    assert {weights_of(tmp_path / "x").name, "optimizer.pt", "metrics"} <= differing
 
 
 def test_checkpointed_activations_change_no_bit(

@@ -8,6 +8,7 @@ from codemoe.artifacts import CHECKPOINTS
 from codemoe.data.rows import Row
 from codemoe.models.load import load_base
 from codemoe.models.reference import BaseReference
+from codemoe.models.storage.full_expert import expert_files
 from codemoe.recipe import LoraConfig, TrainConfig
 from codemoe.train.checkpoints import SEAL, STATE
 from codemoe.train.sft import train_adapter
@@ -46,6 +47,7 @@ def train_expert(
     lora: dict[str, Any] | None = None,
     quantization: str = "none",
     activation: str = "both",
+    full: bool = False,
     **train: Any,
 ) -> Path:
     out.mkdir(parents=True, exist_ok=True)
@@ -53,7 +55,7 @@ def train_expert(
         load_base(BaseReference(str(base), None, quantization)),
         ROWS,
         name="python",
-        lora=LoraConfig(**LORA | (lora or {})),
+        lora=None if full else LoraConfig(**LORA | (lora or {})),
         train=TrainConfig(**TRAIN | train),
         activation=activation,
         seed=3,
@@ -63,11 +65,16 @@ def train_expert(
     return out
 
 
+def weights_of(folder: Path) -> Path:
+    """The expert's weights, whichever kind it is."""
+    return folder / expert_files(folder)[1]
+
+
 def state_of(out: Path, step: int) -> dict[str, str]:
     """Hashes of all that a checkpoint holds, weights to random states, and what was logged."""
     checkpoint = out / CHECKPOINTS / f"checkpoint-{step}"
     hashes: dict[str, str] = json.loads((checkpoint / SEAL).read_text())
-    assert {"adapter_model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth"} <= set(
+    assert {weights_of(checkpoint).name, "optimizer.pt", "scheduler.pt", "rng_state.pth"} <= set(
         hashes
     )
     state = json.loads((checkpoint / STATE).read_text())

@@ -101,14 +101,41 @@ def run(
     recipe: RecipeArg,
     overrides: OverridesArg = None,
     force: RunForce = False,
+    smoke: Annotated[
+        bool,
+        typer.Option(
+            "--smoke",
+            help="Every stage and check in small, in minutes on a CPU: random weights of the same "
+            "architecture, few samples, in a folder apart (runs/NAME-smoke).",
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Every stage of a recipe, resumable.
 
     Finished stages are skipped. Stopped at any point, the same command goes on where it was. With
-    --json, standard output holds report/summary.json and nothing else.
+    --json, standard output holds report/summary.json and nothing else (with --smoke, what the smoke
+    run found).
     """
-    _run_all(recipe, overrides, force, as_json)
+    if smoke:
+        _smoke(recipe, overrides, as_json)
+    else:
+        _run_all(recipe, overrides, force, as_json)
+
+
+def _smoke(recipe_path: Path, overrides: list[str] | None, as_json: bool) -> None:
+    from codemoe.recipe_file import load_recipe
+
+    recipe = load_recipe(recipe_path, overrides)
+    quiet_libraries()
+    from codemoe.smoke.run import lines_of, run_smoke
+
+    smoked = run_smoke(recipe)
+    if as_json:
+        print_json(asdict(smoked))
+        return
+    for line in lines_of(smoked):
+        print(line)
 
 
 def _stage_command(stage: "Stage") -> None:

@@ -21,7 +21,7 @@ from codemoe.errors import UserError
 from codemoe.jsonl import read_jsonl
 from codemoe.languages import get_language
 from codemoe.progress import say
-from codemoe.recipe import Recipe, Source
+from codemoe.recipe import DataConfig, Recipe, Source
 
 Corpora = Mapping[int | None, Sequence[CorpusItem]]  # by the most tasks that a source may have
 
@@ -66,15 +66,13 @@ def _build(recipe: Recipe, out: Path) -> None:
         if source.kind == "corpus" and source.tasks not in corpora:
             say("data: generating the built-in corpus")
             corpora[source.tasks] = list(corpus_items(source.tasks))
-    rows = chain.from_iterable(_read(source, recipe, corpora) for source in config.sources)
+    rows = chain.from_iterable(
+        read_source(source, recipe.languages, corpora) for source in config.sources
+    )
     dataset = build_dataset(
         rows,
         languages=recipe.languages,
-        limits=Limits(
-            max_code_chars=config.max_code_chars,
-            max_text_chars=config.max_text_chars,
-            max_error_fraction=config.max_parse_error if _grammars(recipe) else None,
-        ),
+        limits=limits_of(config, parsable=_grammars(recipe)),
         fractions={
             "train": 1 - config.valid_fraction - config.test_fraction,
             "valid": config.valid_fraction,
@@ -91,8 +89,18 @@ def _build(recipe: Recipe, out: Path) -> None:
     say("data: training rows " + ", ".join(f"{name} {n}" for name, n in counts.items()))
 
 
-def _read(source: Source, recipe: Recipe, corpora: Corpora) -> Iterator[Row | Drop]:
-    languages, revision = recipe.languages, source.revision
+def limits_of(config: DataConfig, parsable: bool) -> Limits:
+    """What the filters let through; `parsable`: whether all languages' grammars are here."""
+    return Limits(
+        max_code_chars=config.max_code_chars,
+        max_text_chars=config.max_text_chars,
+        max_error_fraction=config.max_parse_error if parsable else None,
+    )
+
+
+def read_source(source: Source, languages: Sequence[str], corpora: Corpora) -> Iterator[Row | Drop]:
+    """The records of one source, in order."""
+    revision = source.revision
     if source.kind == "corpus":
         return corpus_rows(corpora[source.tasks], languages, source.phrasings)
     assert source.path is not None
@@ -122,12 +130,17 @@ def _write_suites(dataset: Dataset, corpora: Corpora, out: Path) -> None:
             (out / f"{split}.suite.jsonl").write_text(text, encoding="utf-8")
 
 
-def _grammars(recipe: Recipe) -> bool:
-    """Whether all languages of the recipe can be parsed here: the filter treats all alike."""
+def missing_grammars(languages: Sequence[str]) -> list[str]:
+    """Modules to install before all of these languages can be parsed."""
     from importlib.util import find_spec
 
-    modules = {get_language(name).grammar.partition(":")[0] for name in recipe.languages}
-    missing = sorted(m for m in modules if find_spec(m) is None)
+    modules = {get_language(name).grammar.partition(":")[0] for name in languages}
+    return sorted(m for m in modules if find_spec(m) is None)
+
+
+def _grammars(recipe: Recipe) -> bool:
+    """Whether all languages of the recipe can be parsed here: the filter treats all alike."""
+    missing = missing_grammars(recipe.languages)
     if missing:
         packages = " ".join(name.replace("_", "-") for name in missing)
         say(f"data: the parse filter is off; to turn it on: pip install {packages}")

@@ -141,7 +141,7 @@ def unavailable(name: str, recipe: Recipe) -> str | None:
         return "experts.dense_baseline is off"
     if name.startswith("merged-") and name.removeprefix("merged-") not in recipe.merge.methods:
         return "merge.methods leaves it out"
-    if name == "moe-token" and recipe.experts.lora.target != "mlp":
+    if name == "moe-token" and not recipe.experts.in_mlps:
         return "token gates read the MLP's input, so they cannot steer experts in attention"
     return None
 

@@ -6,7 +6,8 @@ from typing import Literal
 
 import torch
 
-from codemoe.models.adapter_moe import StackedLora
+from codemoe.models.adapter_moe import MixtureModule
+from codemoe.models.full_mlps import ExpertMlps
 from codemoe.models.load import CodeModel
 
 
@@ -33,16 +34,18 @@ def count(parameter: torch.Tensor) -> int:
 
 def size_of(model: CodeModel, routers: Literal["none", "sequence", "token"]) -> Size:
     """Count base, experts and the routers at work; a hard-routed token uses one expert."""
-    base = sum(count(p) for p in model.model.parameters())
+    mixed = [m for m in model.model.modules() if isinstance(m, MixtureModule)]
+    whole = [m for m in mixed if isinstance(m, ExpertMlps)]
+    # Full-MLP experts are parameters of the model, stacked LoRA factors are buffers.
+    of_experts = sum(m.expert_parameters() for m in whole)
+    base = sum(count(p) for p in model.model.parameters()) - of_experts
     embeddings = sum(count(p) for p in model.model.get_input_embeddings().parameters())
     tied = model.model.config.tie_word_embeddings
     multiplied = base - (0 if tied else embeddings)
     if model.mixture is None:
         return Size(base, base, 2 * multiplied)
     num_experts = len(model.mixture.experts)
-    adapters = sum(
-        m.a_RD.numel() + m.b_RO.numel() for m in model.model.modules() if isinstance(m, StackedLora)
-    )
+    experts = sum(m.expert_parameters() for m in mixed)
     gates = 0
     sequence = model.mixture.sequence_router
     if routers == "sequence" and sequence is not None:
@@ -53,7 +56,9 @@ def size_of(model: CodeModel, routers: Literal["none", "sequence", "token"]) -> 
         present = [gate for gate in model.mixture.token_routers if gate is not None]
         gates = sum(p.numel() for gate in present for p in gate.parameters())
         chosen = max((int(getattr(gate, "top_k", 1)) for gate in present), default=1)
-    one = chosen * adapters // num_experts
+    one = chosen * experts // num_experts
+    # A full-MLP expert runs in place of the base's MLPs.
+    spared = of_experts // num_experts
     # The sequence router runs once a prompt, which is nothing per token; token gates run on each.
-    per_token = multiplied + one + (gates if routers == "token" else 0)
-    return Size(base + adapters + gates, base + one + gates, 2 * per_token)
+    per_token = multiplied + one - spared + (gates if routers == "token" else 0)
+    return Size(base + experts + gates, base + one - spared + gates, 2 * per_token)

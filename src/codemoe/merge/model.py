@@ -10,8 +10,9 @@ from typing import Any
 
 from codemoe.errors import UserError
 from codemoe.merge.sources import OnDisk, Source, WithLora
-from codemoe.models.storage.adapter import CONFIG, Factors, adapter_config, read_factors
+from codemoe.models.storage.adapter import CONFIG, Factors, read_factors
 from codemoe.models.storage.dtypes import FLOATS
+from codemoe.models.storage.full_expert import expert_base, full_layout, is_full
 from codemoe.models.storage.hub import snapshot
 from codemoe.models.storage.layout import Stored, read_layout
 from codemoe.models.storage.read import Files
@@ -94,7 +95,7 @@ def open_model(text: str, beside: Path, base: "Model | None" = None) -> Model:
     folder = find(name, beside)
     adapter_folder = find(adapter_name, beside) if adapter_name else None
     alone = not adapter_name and not (folder / "config.json").is_file()
-    if alone and (folder / CONFIG).is_file():
+    if alone and ((folder / CONFIG).is_file() or is_full(folder)):
         adapter_folder = folder
         folder = base.folder if base else find(_base_of(folder), beside)
     config = read_config(folder)
@@ -105,7 +106,11 @@ def open_model(text: str, beside: Path, base: "Model | None" = None) -> Model:
             f"{text} is quantized (config.json has quantization_config); merging would round twice",
             "give its full-precision checkpoint",
         )
-    factors = {} if adapter_folder is None else _factors(adapter_folder, tensors, text)
+    factors: dict[str, Factors] = {}
+    if adapter_folder is not None and is_full(adapter_folder):
+        tensors |= _whole(adapter_folder, tensors, text)
+    elif adapter_folder is not None:
+        factors = _factors(adapter_folder, tensors, text)
     return Model(text, folder, adapter_folder, config, tensors, factors)
 
 
@@ -147,10 +152,10 @@ def find(text: str, beside: Path) -> Path:
 
 
 def _base_of(folder: Path) -> str:
-    name = adapter_config(folder).get("base_model_name_or_path")
-    if not isinstance(name, str) or not name:
+    name = expert_base(folder)
+    if not name:
         raise UserError(
-            f"{folder / CONFIG} does not say which base the adapter belongs to",
+            f"{folder} does not say which base the adapter belongs to",
             f"write it into the recipe: BASE+{folder}",
         )
     return name
@@ -170,6 +175,21 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise UserError(f"{path} holds no JSON object")
     return config
+
+
+def _whole(folder: Path, tensors: Mapping[str, Stored], text: str) -> dict[str, Stored]:
+    """A full-MLP expert's tensors, under the names that the base's checkpoint has for them."""
+    found = {}
+    for path, stored in full_layout(folder).items():
+        name = path if path in tensors else path.partition(".")[2]
+        if name not in tensors or tensors[name].shape != stored.shape:
+            raise UserError(
+                f"the expert {folder} changes {path}, which the base of {text} does not have in "
+                "this shape",
+                "use the base that this expert was trained on",
+            )
+        found[name] = stored
+    return found
 
 
 def _factors(folder: Path, tensors: Mapping[str, Stored], text: str) -> dict[str, Factors]:

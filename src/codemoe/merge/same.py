@@ -8,8 +8,10 @@ import numpy as np
 
 from codemoe.errors import UserError
 from codemoe.merge.model import Model
-from codemoe.models.storage.adapter import CONFIG, adapter_config
+from codemoe.models.storage.adapter import CONFIG
 from codemoe.models.storage.dtypes import ITEM_BYTES
+from codemoe.models.storage.full_expert import CONFIG as FULL_CONFIG
+from codemoe.models.storage.full_expert import expert_base
 from codemoe.models.storage.layout import Stored, read_layout
 from codemoe.models.storage.read import Files
 
@@ -63,8 +65,8 @@ def check_own_base(model: Model, files: Files) -> None:
     """
     if model.lora is None:
         return
-    named = adapter_config(model.lora).get("base_model_name_or_path")
-    if not isinstance(named, str) or not (Path(named) / "config.json").is_file():
+    named = expert_base(model.lora)
+    if named is None or not (Path(named) / "config.json").is_file():
         return
     theirs = Path(named).resolve()
     if theirs == model.folder.resolve():
@@ -128,7 +130,8 @@ def left_out(models: Sequence[Model]) -> list[Path]:
     parent, own = max(by_parent.items(), key=lambda entry: len(entry[1]))
     if len(own) < 2:
         return []
-    marker = CONFIG if (own[0] / CONFIG).is_file() else "config.json"
+    kinds = (CONFIG, FULL_CONFIG)
+    marker = next((name for name in kinds if (own[0] / name).is_file()), "config.json")
     shapes = {_shapes(folder) for folder in own}
     return sorted(
         folder

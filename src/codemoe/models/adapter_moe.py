@@ -100,7 +100,15 @@ def _of_ranks(gates_BTE: torch.Tensor, ranks: Ranks) -> torch.Tensor:
 _MIN_COLUMNS = 8
 
 
-class StackedLora(nn.Module):
+class MixtureModule(nn.Module):
+    """What `MixtureLayers` steers: a part of the model in which experts act."""
+
+    def expert_parameters(self) -> int:
+        """Those of all experts together."""
+        raise NotImplementedError
+
+
+class StackedLora(MixtureModule):
     """A frozen projection plus the stacked updates of E experts, in the order `rows` says."""
 
     a_RD: torch.Tensor
@@ -117,6 +125,9 @@ class StackedLora(nn.Module):
         self.register_buffer("a_RD", torch.cat([f.a_RD for f in factors]).to(gates.dtype))
         # Transposed, so that an expert's share is one piece of memory in both.
         self.register_buffer("b_RO", torch.cat([f.b_OR.T for f in factors]).to(gates.dtype))
+
+    def expert_parameters(self) -> int:
+        return self.a_RD.numel() + self.b_RO.numel()
 
     def forward(self, x_BTD: torch.Tensor) -> torch.Tensor:
         y_BTO: torch.Tensor = self.base(x_BTD)
@@ -159,7 +170,7 @@ class StackedLora(nn.Module):
 
 
 class MixtureLayers:
-    """The stacked experts inside a causal LM; steered by `use` and `use_tokens`."""
+    """The experts inside a causal LM; steered by `use` and `use_tokens`."""
 
     def __init__(self, model: nn.Module, num_experts: int, gates: Gates) -> None:
         self.model = model
@@ -171,10 +182,10 @@ class MixtureLayers:
         """Where experts act: a layer, and whether in its MLP or before it (attention)."""
         row = architecture_of(self.model.config.model_type, self.model)  # type: ignore
         return frozenset(
-            (index, path.startswith(f"{row.mlp}."))
+            (index, f"{path}.".startswith(f"{row.mlp}."))
             for index, layer in enumerate(layers_of(self.model))
             for path, module in layer.named_modules()
-            if isinstance(module, StackedLora)
+            if isinstance(module, MixtureModule)
         )
 
     @property

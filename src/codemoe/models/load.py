@@ -18,8 +18,13 @@ from transformers import (
 
 from codemoe.artifacts import is_finished, read_manifest
 from codemoe.errors import UserError
-from codemoe.models.adapter_moe import MixtureLayers, attach
-from codemoe.models.adapters import adapter_config, check_adapter, check_fits, load_adapter
+from codemoe.models.adapter_moe import MixtureLayers
+from codemoe.models.adapters import (
+    attach_experts_to,
+    check_adapter,
+    check_fits,
+    load_expert,
+)
 from codemoe.models.model_card import read_training
 from codemoe.models.reference import (
     REFERENCE,
@@ -34,6 +39,7 @@ from codemoe.models.routers_file import (
     TokenRouters,
     load_routers,
 )
+from codemoe.models.storage.full_expert import expert_base, expert_files, is_full
 from codemoe.recipe import BUILTIN
 
 MOE_FILE = "moe.json"
@@ -156,13 +162,13 @@ def attach_experts(
     activation: str,
     expert_of_language: dict[str, str] | None = None,
 ) -> CodeModel:
-    """The base with these experts stacked into it (in place), without routers."""
-    factors = []
+    """The base with these experts put into it (in place), without routers."""
+    experts = []
     for name, folder in adapters.items():
-        expert = load_adapter(folder)
+        expert = load_expert(folder)
         check_fits(base.model, expert, f"expert {name!r} ({folder})")
-        factors.append(expert)
-    layers = attach(base.model, factors)
+        experts.append(expert)
+    layers = attach_experts_to(base.model, experts)
     torch.nn.Module.to(base.model, base.model.device)
     mixture = Mixture(layers, tuple(adapters), expert_of_language or {}, activation, None, ())
     return replace(base, mixture=mixture)
@@ -259,7 +265,7 @@ def load_model(argument: str) -> CodeModel:
     mixture = find_mixture(path)
     if mixture is not None:
         return load_mixture(*mixture)
-    if (path / "adapter_config.json").is_file():
+    if (path / "adapter_config.json").is_file() or is_full(path):
         return _load_single_adapter(path)
     if (path / REFERENCE).is_file():
         return load_base(read_reference(path))
@@ -273,17 +279,17 @@ def load_model(argument: str) -> CodeModel:
 
 
 def _load_single_adapter(path: Path) -> CodeModel:
-    """One expert of a run, or any PEFT LoRA directory, on the base it names."""
+    """One expert of a run, or any PEFT LoRA or full-MLP directory, on the base it names."""
     base_dir = path.parent.parent / "base"
     of_a_run = is_finished(path) and read_manifest(path)["kind"] in ("expert", "dense")
     if of_a_run and is_finished(base_dir):
         reference = read_reference(base_dir)
     else:
-        name = adapter_config(path).get("base_model_name_or_path")
-        if not isinstance(name, str):
+        name = expert_base(path)
+        if name is None:
             raise UserError(
-                f"{path / 'adapter_config.json'} does not say which base it belongs to "
-                f"(base_model_name_or_path is {name!r})",
+                f"{path / expert_files(path)[0]} does not say which base it belongs to "
+                "(base_model_name_or_path is missing or no text)",
                 "write the checkpoint's folder or hub id there",
             )
         reference = BaseReference(name)

@@ -31,13 +31,14 @@ def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
 
 
 def _assemble(recipe: Recipe, out: Path) -> None:
-    """Copy the adapters in PEFT form; write `moe.json` and token gates yet to be fitted."""
+    """Copy the experts as they are; write `moe.json` and token gates yet to be fitted."""
     import torch
 
     from codemoe.models.load import MOE_FILE, load_experts
     from codemoe.models.model_card import read_training, write_card
     from codemoe.models.reference import REFERENCE, read_reference
     from codemoe.models.routers_file import ROUTER_FILE, save_routers
+    from codemoe.models.storage.full_expert import expert_files
     from codemoe.routing.init import orthogonal_gate
     from codemoe.routing.routers import LinearRouter
 
@@ -47,8 +48,9 @@ def _assemble(recipe: Recipe, out: Path) -> None:
     for name in recipe.expert_filters:
         folder = out / "experts" / name
         folder.mkdir(parents=True, exist_ok=True)
-        for file in ("adapter_config.json", "adapter_model.safetensors"):
-            shutil.copyfile(recipe.run_dir / "experts" / name / file, folder / file)
+        trained = recipe.run_dir / "experts" / name
+        for file in expert_files(trained):
+            shutil.copyfile(trained / file, folder / file)
         entries.append({"name": name, "path": f"experts/{name}"})
     about = read_training([recipe.run_dir / "experts" / name for name in recipe.expert_filters])
     write_card(
@@ -58,8 +60,9 @@ def _assemble(recipe: Recipe, out: Path) -> None:
         languages=tuple(recipe.expert_of_language()),
         library="codemoe",
         kind="mixture-of-experts",
-        what=f"A mixture of {len(entries)} LoRA experts ({', '.join(recipe.expert_filters)}) that "
-        f"act as `{recipe.moe.activation}`, under a router.",
+        what=f"A mixture of {len(entries)} {recipe.experts.kind} experts "
+        f"({', '.join(recipe.expert_filters)}) that act as `{recipe.moe.activation}`, under a "
+        "router.",
         licenses=about.licenses,
     )
     # A base that was trained in this run moves with it; any other is named as the recipe names it.
@@ -82,7 +85,7 @@ def _assemble(recipe: Recipe, out: Path) -> None:
     generator = torch.Generator().manual_seed(recipe.seed)
     gates = []
     # Token gates read the MLP's input: they cannot steer experts in attention.
-    for _ in range(config.num_hidden_layers if recipe.experts.lora.target == "mlp" else 0):
+    for _ in range(config.num_hidden_layers if recipe.experts.in_mlps else 0):
         weight_ED = orthogonal_gate(len(entries), config.hidden_size, generator)
         gates.append(LinearRouter(weight_ED))
     save_routers(out / ROUTER_FILE, list(recipe.expert_filters), None, gates)

@@ -7,7 +7,7 @@ weights, or LoRA updates merged into them: routed to one, the sparse model is th
 
 # E experts, O outputs and D inputs of a projection
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import nn
@@ -49,21 +49,35 @@ def make_sparse(
     Dropout after a dense MLP is not kept.
     """
     row = architecture_of(model.config.model_type, model)  # type: ignore[union-attr, arg-type]
-    layers = layers_of(model)
-    paths = [f"{row.layers}.{index}.{row.mlp}" for index in range(len(layers))]
-    _refuse_quantised(model)
-    _check_fit(model, [f"{path}.{name}" for path in paths for name in row.mlp_projections], experts)
     collector = RoutingCollector()
-    for index, (layer, path) in enumerate(zip(layers, paths, strict=True)):
+    for index, (layer, stacked) in enumerate(
+        zip(layers_of(model), stack_mlps(model, experts), strict=True)
+    ):
         mlp = layer.get_submodule(row.mlp)
-        stacked = _stack(row, mlp, path, list(experts.values()))
-        device = stacked.down.weight.device
-        router = router_factory(index).to(device)
+        router = router_factory(index).to(stacked.down.weight.device)
         moe = SparseMoe(router, stacked, index=index, collector=collector)
         layer.set_submodule(row.mlp, moe.train(mlp.training))
     return collector
 
 
+@torch.no_grad()
+def stack_mlps(model: nn.Module, experts: Mapping[str, Weights]) -> Iterator[Experts]:
+    """Each layer's MLPs as these experts have them, one layer after another.
+
+    Raises UserError, before the first, for a quantised base and experts that do not fit.
+    """
+    row = architecture_of(model.config.model_type, model)  # type: ignore[union-attr, arg-type]
+    layers = layers_of(model)
+    paths = [f"{row.layers}.{index}.{row.mlp}" for index in range(len(layers))]
+    _refuse_quantised(model)
+    _check_fit(model, [f"{path}.{name}" for path in paths for name in row.mlp_projections], experts)
+    return (
+        _stack(row, layer.get_submodule(row.mlp), path, list(experts.values()))
+        for layer, path in zip(layers, paths, strict=True)
+    )
+
+
+@torch.no_grad()
 def _stack(row: Architecture, mlp: nn.Module, path: str, experts: list[Weights]) -> Experts:
     """The projections of one MLP as every expert has them, gate and up apart."""
     parts: list[StackedLinear] = []

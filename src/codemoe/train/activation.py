@@ -18,14 +18,28 @@ from torch import nn
 COMPLETION_SHARE = 0.85
 
 
+class Masked(nn.Module):
+    """A module that asks the mask of its model where its expert acts."""
+
+    mask: "ActivationMask | None" = None
+
+    def places(self) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """The numbers of the B*T tokens on which it acts, and of the others; None: on all."""
+        return None if self.mask is None else self.mask.places()
+
+
 class ActivationMask:
-    """Multiplies the update of every LoRA layer of a PEFT model by a (B, T, 1) mask, if any."""
+    """Multiplies the update of every LoRA layer of a PEFT model by a (B, T, 1) mask, if any; tells
+    it to every full MLP."""
 
     def __init__(self, model: nn.Module) -> None:
         from peft.tuners.lora import LoraLayer
 
         self.current_BT1: torch.Tensor | None = None
+        self._places: tuple[torch.Tensor, torch.Tensor] | None = None
         for module in model.modules():
+            if isinstance(module, Masked):
+                module.mask = self
             if isinstance(module, LoraLayer):
                 # DoRA's update also scales the base's output; B gives only a part of it.
                 updates = dict(module.lora_B.items()) | dict(module.lora_magnitude_vector.items())
@@ -39,7 +53,14 @@ class ActivationMask:
         try:
             yield
         finally:
-            self.current_BT1 = None
+            self.current_BT1 = self._places = None
+
+    def places(self) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Where the expert acts and where not; found once a step, as a GPU is waited for."""
+        if self.current_BT1 is not None and self._places is None:
+            active_N = self.current_BT1.flatten().bool()
+            self._places = active_N.nonzero()[:, 0], (~active_N).nonzero()[:, 0]
+        return self._places
 
     def _apply(
         self, module: nn.Module, args: tuple[torch.Tensor, ...], update_BTO: torch.Tensor

@@ -21,6 +21,7 @@ from codemoe.disk import existing_parent
 from codemoe.errors import UserError
 from codemoe.languages import get_language
 from codemoe.models.reference import BaseReference, content_sha256, resolve
+from codemoe.models.storage.full_expert import expert_files
 from codemoe.progress import say
 from codemoe.recipe import BUILTIN, NAME
 from codemoe.router_config import RouterConfig
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from codemoe.models.routers_file import SequenceRouter
 
 KIND = "mixture"  # of the manifest
-_ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def _plan(
         settings={
             "name": name,
             "languages": new,
-            "adapter": {file: sha256_of(adapter / file) for file in _ADAPTER_FILES},
+            "adapter": {file: sha256_of(adapter / file) for file in expert_files(adapter)},
             "mixture": {file.name: sha256_of(file) for file in (moe_dir / MOE_FILE, router_file)},
             "data": {str(file): sha256_of(file) for file in files},
         },
@@ -184,7 +184,7 @@ def _write(plan: _Plan, folder: Path) -> None:
 
     for expert, source in plan.adapters.items():
         (folder / "experts" / expert).mkdir(parents=True, exist_ok=True)
-        for file in _ADAPTER_FILES:
+        for file in expert_files(source):
             shutil.copyfile(source / file, folder / "experts" / expert / file)
     name = list(plan.adapters)[-1]
     of_language = plan.description["expert_of_language"] | dict.fromkeys(plan.languages, name)
@@ -201,7 +201,7 @@ def _write(plan: _Plan, folder: Path) -> None:
         languages=tuple(of_language),
         library="codemoe",
         kind="mixture-of-experts",
-        what=f"LoRA experts ({', '.join(plan.adapters)}) under a router; {name} was added to a "
+        what=f"Experts ({', '.join(plan.adapters)}) under a router; {name} was added to a "
         "finished mixture.",
         licenses=read_training(list(plan.adapters.values())).licenses,
     )

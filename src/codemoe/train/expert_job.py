@@ -26,7 +26,7 @@ class ExpertJob:
     run_dir: str
     name: str
     filters: tuple[dict[str, Any], ...]
-    lora: dict[str, Any]
+    lora: dict[str, Any] | None  # None: whole MLPs
     train: dict[str, Any]
     activation: str
     seed: int
@@ -62,7 +62,7 @@ def run_job(job: ExpertJob) -> None:
         load_base(read_reference(run_dir / "base")),
         rows,
         name=job.name,
-        lora=LoraConfig.model_validate(job.lora),
+        lora=None if job.lora is None else LoraConfig.model_validate(job.lora),
         train=train,
         activation=job.activation,
         seed=job.seed,

@@ -1,4 +1,4 @@
-"""The `experts` stage: one adapter per expert, and the dense baseline on everybody's data."""
+"""The `experts` stage: one adapter, or whole MLPs, per expert; the dense baseline on all data."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -18,12 +18,11 @@ def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
     made = False
     check_trackers(recipe.experts.train.report_to)
     filters = recipe.expert_filters
+    lora = recipe.experts.lora if recipe.experts.method == "lora" else None
     for name, filter_ in filters.items():
-        made |= _train(
-            recipe, name, "expert", [filter_], recipe.experts.lora, recipe.experts.train, redo
-        )
+        made |= _train(recipe, name, "expert", [filter_], lora, recipe.experts.train, redo)
     if recipe.experts.dense_baseline:
-        lora, train = dense_budget(recipe.experts.lora, recipe.experts.train, len(filters))
+        lora, train = dense_budget(lora, recipe.experts.train, len(filters))
         made |= _train(recipe, DENSE, "dense", list(filters.values()), lora, train, redo)
     return made
 
@@ -48,15 +47,19 @@ def check_trackers(names: Sequence[str]) -> None:
 
 
 def dense_budget(
-    lora: LoraConfig, train: TrainConfig, num_experts: int
-) -> tuple[LoraConfig, TrainConfig]:
-    """One adapter with the experts' trainable parameters and steps added up, at their scaling."""
+    lora: LoraConfig | None, train: TrainConfig, num_experts: int
+) -> tuple[LoraConfig | None, TrainConfig]:
+    """One adapter with the experts' trainable parameters and steps added up, at their scaling.
+
+    Whole MLPs are as many for one as for several: their steps only are added up.
+    """
+    train = train.model_copy(update={"steps": train.steps * num_experts})
+    if lora is None:
+        return None, train
     # The scaling is alpha / rank, or alpha / sqrt(rank).
     growth = num_experts**0.5 if lora.use_rslora else num_experts
-    return (
-        lora.model_copy(update={"rank": lora.rank * num_experts, "alpha": lora.alpha * growth}),
-        train.model_copy(update={"steps": train.steps * num_experts}),
-    )
+    grown = {"rank": lora.rank * num_experts, "alpha": lora.alpha * growth}
+    return lora.model_copy(update=grown), train
 
 
 def _train(
@@ -64,7 +67,7 @@ def _train(
     name: str,
     kind: str,
     filters: Sequence[ExpertFilter],
-    lora: LoraConfig,
+    lora: LoraConfig | None,
     train: TrainConfig,
     redo: Redo,
 ) -> bool:
@@ -75,7 +78,7 @@ def _train(
         "name": name,
         "filters": [filter_.model_dump(mode="json") for filter_ in filters],
         "experts": {
-            "lora": lora.model_dump(mode="json"),
+            **({"method": "full"} if lora is None else {"lora": lora.model_dump(mode="json")}),
             "train": train.model_dump(mode="json", exclude=UNFELT),
             "activation": activation,
         },
@@ -90,7 +93,7 @@ def _train(
             run_dir=str(run_dir),
             name=name,
             filters=tuple(filter_.model_dump(mode="json") for filter_ in filters),
-            lora=lora.model_dump(mode="json"),
+            lora=None if lora is None else lora.model_dump(mode="json"),
             train=train.model_dump(mode="json"),
             activation=activation,
             seed=recipe.seed,
@@ -101,17 +104,21 @@ def _train(
         else:
             launch(job, train.num_processes)
         reference = read_reference(run_dir / "base")
-        _settle(out / "adapter_config.json")
+        if lora is None:
+            kind_of, library, what = "full-MLP", "codemoe", "Complete copies of the base's MLPs"
+        else:
+            _settle(out / "adapter_config.json")
+            kind_of, library = "LoRA", "peft"
+            what = f"A LoRA adapter of rank {lora.rank} ({lora.target} projections)"
         about = read_training([out])
         write_card(
             out,
             reference,
-            title=f"{name}: a LoRA expert",
+            title=f"{name}: a {kind_of} expert",
             languages=about.languages,
-            library="peft",
-            kind="lora",
-            what=f"A LoRA adapter of rank {lora.rank} ({lora.target} projections), trained to act "
-            f"as `{activation}`.",
+            library=library,
+            kind=kind_of.lower(),
+            what=f"{what}, trained to act as `{activation}`.",
             licenses=about.licenses,
         )
 

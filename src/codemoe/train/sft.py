@@ -1,4 +1,4 @@
-"""Supervised fine-tuning of one LoRA adapter on a frozen base, through TRL, PEFT and Accelerate."""
+"""Supervised fine-tuning of one expert on a frozen base, through TRL, PEFT and Accelerate."""
 
 import json
 from collections import Counter
@@ -18,6 +18,7 @@ from codemoe.errors import UserError
 from codemoe.models.architectures import target_modules
 from codemoe.models.load import CodeModel
 from codemoe.recipe import LoraConfig, TrainConfig
+from codemoe.train import full_mlp
 from codemoe.train.activation import ActivationMask
 from codemoe.train.batches import (
     IGNORE,
@@ -47,6 +48,7 @@ class _ExpertTrainer(DependableTrainer, SFTTrainer):
     activation_mask: ActivationMask
     collator: Collator
     validation: Sequence[list[dict[str, Any]]] = ()
+    full = False  # the expert is whole MLPs
 
     def training_step(self, model: Any, inputs: dict[str, Any], *args: Any) -> torch.Tensor:
         with self.activation_mask.on(inputs.pop("active_BT1").to(self.args.device)):
@@ -71,6 +73,20 @@ class _ExpertTrainer(DependableTrainer, SFTTrainer):
             # The count is of all processes, whose gradients will be averaged.
             loss = loss * self.args.world_size
         return (loss, output) if return_outputs else loss
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """Of a full-MLP expert only what is trained: the base is large and unchanged."""
+        if self.full:
+            full_mlp.save(self.model, Path(output_dir or self.args.output_dir or "."))
+        else:
+            super()._save(output_dir, state_dict)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        if self.full:
+            assert self.model is not None
+            full_mlp.restore(self.model, Path(resume_from_checkpoint))
+        else:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         loss, tokens = validation_loss(
@@ -106,14 +122,15 @@ def train_adapter(
     rows: Sequence[Row],
     *,
     name: str,
-    lora: LoraConfig,
+    lora: LoraConfig | None,
     train: TrainConfig,
     activation: str,
     seed: int,
     out: Path,
     valid_rows: Sequence[Row] = (),
 ) -> None:
-    """Write a PEFT adapter directory with `metrics.jsonl` and `training.json` into `out`.
+    """Write an expert, a PEFT adapter or (`lora` None) whole MLPs, with `metrics.jsonl` and
+    `training.json` into `out`.
 
     Wraps `base.model` in place without changing its weights; resumes from checkpoints in `out`.
     """
@@ -149,7 +166,10 @@ def train_adapter(
     if getattr(base.model, "is_loaded_in_4bit", False):
         peft.prepare_model_for_kbit_training(base.model, use_gradient_checkpointing=False)
     set_seed(seed)
-    model = peft.get_peft_model(base.model, lora_config(base.model, lora))
+    if lora is None:
+        model: Any = full_mlp.wrap(base.model)
+    else:
+        model = peft.get_peft_model(base.model, lora_config(base.model, lora))
     trainable = {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
     arguments = SFTConfig(
         **common_arguments(train, out, seed),
@@ -182,11 +202,15 @@ def train_adapter(
     trainer.collator, trainer.validation = collator, validation
     trainer.keep_best = train.load_best_model_at_end
     trainer.patience = train.early_stopping_patience
+    trainer.full = lora is None
     trainer.activation_mask = ActivationMask(model)
     run(trainer, out)
     if not trainer.is_world_process_zero():
         return
-    model.save_pretrained(str(out))
+    if lora is None:
+        full_mlp.save(model, out, full_mlp.base_dtype(model))
+    else:
+        model.save_pretrained(str(out))
     summary: dict[str, Any] = {
         "name": name,
         "activation": activation,

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from codemoe.models.routers_file import SequenceRouter, save_routers
-from codemoe.routing.routers import LinearRouter
+from codemoe.routing.routers import LinearRouter, TopKRouter
+from tests.models.full import random_full
 from tests.models.tiny import random_adapter, save_checkpoint, tiny_model
 
 EXPERTS = {"one": 3, "two": 5, "three": 2}  # names and ranks
@@ -23,13 +24,18 @@ def write_mixture(
     token_gates: bool = True,
     activation: str = "completion",
     dtype: torch.dtype = torch.float32,
+    full: bool = False,
+    top_k: int = 1,
     **config: Any,
 ) -> Path:
     """`base/`, `moe/` and `router/` of a run. The gates of the two stages differ."""
     base = save_checkpoint(tiny_model(model_type, **config).to(dtype), folder / "base")
     moe, router = folder / "moe", folder / "router"
     for seed, (name, rank) in enumerate(EXPERTS.items(), 1):
-        random_adapter(base, moe / "experts" / name, target, rank, seed)
+        if full:
+            random_full(base, moe / "experts" / name, seed)
+        else:
+            random_adapter(base, moe / "experts" / name, target, rank, seed)
     description = {
         "base": {"model": "../base", "revision": None, "quantization": "none"},
         "experts": [{"name": name, "path": f"experts/{name}"} for name in EXPERTS],
@@ -42,8 +48,12 @@ def write_mixture(
     def gate(features: int) -> torch.Tensor:
         return torch.randn(len(EXPERTS), features, generator=generator)
 
-    unfitted = [LinearRouter(gate(HIDDEN)) for _ in range(LAYERS)]
-    fitted = [LinearRouter(gate(HIDDEN)) for _ in range(LAYERS)] if token_gates else []
+    def token_gate() -> LinearRouter:
+        weight_ED = gate(HIDDEN)
+        return LinearRouter(weight_ED) if top_k == 1 else TopKRouter(weight_ED, top_k=top_k)
+
+    unfitted = [token_gate() for _ in range(LAYERS)]
+    fitted = [token_gate() for _ in range(LAYERS)] if token_gates else []
     sequence = SequenceRouter(1, LinearRouter(gate(2 * HIDDEN), torch.tensor([0.1, -0.1, 0.0])))
     router.mkdir()
     save_routers(moe / "router.safetensors", list(EXPERTS), None, unfitted if token_gates else ())

@@ -78,8 +78,8 @@ def _card(recipe: Recipe, out: Path) -> None:
         languages=tuple(recipe.expert_of_language()),
         library="codemoe",
         kind="mixture-of-experts",
-        what=f"A mixture of {len(experts)} LoRA experts ({', '.join(experts)}) that act as "
-        f"`{recipe.moe.activation}`, under a router.",
+        what=f"A mixture of {len(experts)} {recipe.experts.kind} experts ({', '.join(experts)}) "
+        f"that act as `{recipe.moe.activation}`, under a router.",
         licenses=about.licenses,
         scores=scores,
         file="model_card.md",

@@ -117,8 +117,9 @@ def _introduction(source: Source, to: str, activation: str) -> str:
     return (
         f"# A mixture of experts for {labels}\n\n"
         f"{_KINDS[to]}, exported by codemoe {__version__} from a mixture of "
-        f"{len(source.experts)} LoRA experts on {base_name(source.reference)}. Experts, in the "
-        f"order of the router: {', '.join(source.experts)}. They act {acts}."
+        f"{len(source.experts)} {'full-MLP' if source.full else 'LoRA'} experts on "
+        f"{base_name(source.reference)}. Experts, in the order of the router: "
+        f"{', '.join(source.experts)}. They act {acts}."
     )
 
 

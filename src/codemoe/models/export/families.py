@@ -51,10 +51,9 @@ class Family:
 
 
 def _mixtral(config: Mapping[str, Any], num_experts: int) -> dict[str, Any]:
-    # MixtralTopKRouter divides the chosen weights by their sum: with one chosen, the weight is 1.
+    # MixtralTopKRouter divides the chosen weights by their sum, as ours does; of one, that is 1.
     return {
         "num_local_experts": num_experts,
-        "num_experts_per_tok": 1,
         "sliding_window": config.get("sliding_window"),
     }
 
@@ -62,8 +61,7 @@ def _mixtral(config: Mapping[str, Any], num_experts: int) -> dict[str, Any]:
 def _qwen(config: Mapping[str, Any], num_experts: int) -> dict[str, Any]:
     return {
         "num_experts": num_experts,
-        "num_experts_per_tok": 1,
-        "norm_topk_prob": True,  # the one chosen weight becomes 1
+        "norm_topk_prob": True,  # the chosen weights sum to 1
         "moe_intermediate_size": config["intermediate_size"],
         "decoder_sparse_step": 1,
         "mlp_only_layers": [],
@@ -164,7 +162,7 @@ _UNSAID: dict[str, dict[str, Any]] = {
 
 
 def sparse_config(
-    family: Family, config: Mapping[str, Any], num_experts: int, dtype: str
+    family: Family, config: Mapping[str, Any], num_experts: int, dtype: str, top_k: int = 1
 ) -> dict[str, Any]:
     """The config of the export, from the base's, as config.json holds them."""
     whole = _UNSAID.get(config["model_type"], {}) | dict(config)
@@ -175,4 +173,5 @@ def sparse_config(
     if family.model_type != "qwen3_moe":
         carried.pop("attention_bias", None)
     named = {"model_type": family.model_type, "architectures": [family.architecture]}
-    return named | carried | family.settings(whole, num_experts) | {"dtype": dtype}
+    settings = family.settings(whole, num_experts) | {"num_experts_per_tok": top_k}
+    return named | carried | settings | {"dtype": dtype}

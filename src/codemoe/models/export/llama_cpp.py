@@ -177,7 +177,10 @@ def interleaved(weight_OD: torch.Tensor, heads: int) -> torch.Tensor:
 
 
 def _stacked(
-    base: Checkpoint, path: str, factors: Sequence[LoraFactors | None], dtype: torch.dtype
+    base: Checkpoint,
+    path: str,
+    factors: Sequence[LoraFactors | torch.Tensor | None],
+    dtype: torch.dtype,
 ) -> torch.Tensor:
     """(E, O, D): one projection of all experts."""
     shape = base.tensors[f"{path}.weight"].shape
@@ -223,7 +226,7 @@ def _write(
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_vocab_size(config.vocab_size)
     writer.add_expert_count(len(source.experts))
-    writer.add_expert_used_count(1)
+    writer.add_expert_used_count(source.top_k)
     vocabulary.add_to(writer)
     try:
         for planned in tensors:

@@ -14,7 +14,8 @@ from transformers import AutoModelForCausalLM, PreTrainedTokenizerBase
 
 from codemoe.data.prompt import encode_prompt
 from codemoe.errors import UserError
-from codemoe.models.adapter_moe import attach, one_hot_gates
+from codemoe.models.adapter_moe import one_hot_gates
+from codemoe.models.adapters import attach_experts_to
 from codemoe.models.export.check import TOLERANCE, Check, Probe, compare, logits_of, make_probe
 from codemoe.models.export.checkpoint import Checkpoint
 from codemoe.models.export.plan import Plan
@@ -29,6 +30,12 @@ _HALF_TOLERANCE = 0.05
 
 def plan_pack(source: Source, activation: str, max_memory: int) -> Plan:
     """One folder a expert, to be served from the base as `activation` (all | completion)."""
+    if source.full:
+        raise UserError(
+            f"{', '.join(source.full)}: full-MLP experts are no adapters, and a multi-LoRA server "
+            "could not switch between them",
+            "--to mixtral (or qwen-moe, gguf), or train experts with experts.method=lora",
+        )
     tokenizer = load_tokenizer(BaseReference(str(source.base_dir)))
     marker = marker_token_ids(tokenizer) if activation == "completion" else None
     base = Checkpoint(source.base_dir)
@@ -115,7 +122,7 @@ def _check(
         stock.set_adapter(name)
         found.append(logits_of(stock.eval(), probe.ids_BT))
     model = stock.unload()
-    layers = attach(model, source.factors)
+    layers = attach_experts_to(model, source.factors)
     active_BT1 = probe.marked_BT[..., None] if activation == "completion" else 1.0
     expected = []
     for index in range(len(source.experts)):

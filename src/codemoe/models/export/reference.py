@@ -12,12 +12,14 @@ import torch
 from torch import nn
 
 from codemoe.errors import WorkError
-from codemoe.models.adapter_moe import LoraFactors, MixtureLayers, attach
+from codemoe.models.adapter_moe import LoraFactors, MixtureLayers
+from codemoe.models.adapters import attach_experts_to
 from codemoe.models.export.check import Rounding, logits_of, open_stock
 from codemoe.models.export.checkpoint import Checkpoint
 from codemoe.models.export.source import Source
+from codemoe.models.full_mlps import ExpertMlps
 from codemoe.routing.record import Routing
-from codemoe.routing.routers import LinearRouter
+from codemoe.routing.routers import LinearRouter, build_router, describe_router
 
 # Two gates nearer than this (relative to the largest gate logit) may order themselves either way in
 # two correct float32 computations, and hard routing then runs another expert.
@@ -33,8 +35,12 @@ class Reference:
     rounding: Rounding | None  # None: that dtype is float32, nothing was rounded
 
 
-def merged_weight(base: Checkpoint, path: str, factors: LoraFactors | None) -> torch.Tensor:
-    """One expert's full projection, W + B A in float32; the scaling is inside B."""
+def merged_weight(
+    base: Checkpoint, path: str, factors: LoraFactors | torch.Tensor | None
+) -> torch.Tensor:
+    """One expert's full projection, W + B A in float32 (the scaling is inside B), or its own."""
+    if isinstance(factors, torch.Tensor):
+        return factors.float()
     weight_OD = base.read(f"{path}.weight").float()
     if factors is None:
         return weight_OD
@@ -44,14 +50,14 @@ def merged_weight(base: Checkpoint, path: str, factors: LoraFactors | None) -> t
 def token_reference(
     source: Source, ids_BT: torch.Tensor, dtype: torch.dtype, max_memory: int, scratch: Path
 ) -> Reference:
-    """Run the adapter mixture with its token gates, experts acting on all tokens."""
+    """Run the mixture with its token gates, experts acting on all tokens."""
     model = open_stock(source.base_dir, max_memory, scratch)
-    layers = attach(model, source.factors)
+    layers = attach_experts_to(model, source.factors)
     with layers.use_tokens(source.token_routers) as records:
         exact_BTV = logits_of(model, ids_BT)
     if dtype == torch.float32:
         return Reference(exact_BTV, _settled(records, ids_BT), None)
-    gates = [LinearRouter(router.weight.detach().to(dtype)) for router in source.gates]
+    gates = [_of_dtype(router, dtype) for router in source.gates]
     with layers.use_tokens(gates) as records, _rounded(layers, source, dtype, records):
         logits_BTV = logits_of(model, ids_BT)
     settled_BT = _settled(records, ids_BT)
@@ -64,11 +70,27 @@ def token_reference(
     return Reference(logits_BTV, settled_BT, rounding)
 
 
+def _of_dtype(router: LinearRouter, dtype: torch.dtype) -> LinearRouter:
+    about = describe_router(router)
+    return build_router(
+        str(about["kind"]), router.weight.detach().to(dtype), top_k=int(about.get("top_k", 1))
+    )
+
+
 @contextmanager
 def _rounded(
     layers: MixtureLayers, source: Source, dtype: torch.dtype, records: Mapping[int, Routing]
 ) -> Iterator[None]:
-    """Add to every projection what rounding W + B A to `dtype` does to its output."""
+    """Add to every projection what rounding W + B A to `dtype` does to its output.
+
+    Whole MLPs are rounded themselves, for good.
+    """
+    whole = [m for m in layers.model.modules() if isinstance(m, ExpertMlps)]
+    for parameter in (p for mlps in whole for p in mlps.experts.parameters()):
+        parameter.data = parameter.data.to(dtype).to(parameter.dtype)
+    if whole:
+        yield
+        return
     base = Checkpoint(source.base_dir)
     hooks = []
     for path in sorted({path for expert in source.factors for path in expert}):
@@ -97,9 +119,11 @@ def _settled(records: Mapping[int, Routing], ids_BT: torch.Tensor) -> torch.Tens
     """Where no routing decision that a logit depends on was a near tie. (B, T) bool."""
     undecided_BT = torch.zeros_like(ids_BT)
     for routing in records.values():
-        best_N2 = routing.logits_NE.topk(min(2, routing.logits_NE.shape[-1])).values
-        near_N = best_N2[:, 0] - best_N2[:, -1] <= _NEAR_TIE * routing.logits_NE.abs().max()
-        if routing.logits_NE.shape[-1] > 1:
+        # The last of the chosen and the first of the others.
+        chosen, num_experts = routing.experts_NK.shape[-1], routing.logits_NE.shape[-1]
+        best_NE = routing.logits_NE.topk(min(chosen + 1, num_experts)).values
+        if num_experts > chosen:
+            near_N = best_NE[:, -2] - best_NE[:, -1] <= _NEAR_TIE * routing.logits_NE.abs().max()
             undecided_BT += near_N.view_as(ids_BT)
     settled_BT = undecided_BT.cumsum(-1) == 0
     if settled_BT.float().mean() < 0.5:

@@ -1,16 +1,16 @@
 """What is exported: a mixture's experts, gates and base, without loading the base's weights."""
 
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from transformers import AutoConfig, PreTrainedConfig
 
 from codemoe.errors import UserError
-from codemoe.models.adapter_moe import LoraFactors
+from codemoe.models.adapters import load_expert
 from codemoe.models.architectures import architecture_of
-from codemoe.models.load import BaseReference, find_mixture, load_adapter, read_mixture, resolve
+from codemoe.models.full_mlps import Expert, FullMlps
+from codemoe.models.load import BaseReference, find_mixture, read_mixture, resolve
 from codemoe.models.model_card import hub_id
 from codemoe.models.routers_file import ROUTER_FILE, SequenceRouter, TokenRouters, load_routers
 from codemoe.models.storage.hub import snapshot
@@ -32,7 +32,8 @@ _TOKENIZER_FILES = (
 
 @dataclass(frozen=True)
 class Source:
-    """A mixture on disk. `factors` are float32, in the order of `experts`."""
+    """A mixture on disk. `factors` are in the order of `experts`: float32 low-rank factors, or the
+    whole weights of full-MLP experts, by projection."""
 
     moe_dir: Path
     reference: BaseReference
@@ -40,7 +41,7 @@ class Source:
     config: PreTrainedConfig
     experts: tuple[str, ...]
     adapters: tuple[Path, ...]
-    factors: tuple[Mapping[str, LoraFactors], ...]
+    factors: tuple[Expert, ...]
     expert_of_language: dict[str, str]
     activation: str  # the mixture's own: all | completion
     sequence_router: SequenceRouter | None
@@ -55,6 +56,17 @@ class Source:
     def gates(self) -> list[LinearRouter]:
         """The token gates of the layers that have one."""
         return [gate for gate in self.token_routers if gate is not None]
+
+    @property
+    def full(self) -> tuple[str, ...]:
+        """Experts that are whole MLPs; with one of them, the mixture mixes outputs."""
+        pairs = zip(self.experts, self.factors, strict=True)
+        return tuple(name for name, one in pairs if isinstance(one, FullMlps))
+
+    @property
+    def top_k(self) -> int:
+        """Experts that the token gates choose for a token."""
+        return max((int(getattr(gate, "top_k", 1)) for gate in self.gates), default=1)
 
     @property
     def hub_id(self) -> str | None:
@@ -113,7 +125,7 @@ def open_source(argument: str) -> Source:
         config=config,
         experts=tuple(entry["name"] for entry in entries),
         adapters=adapters,
-        factors=tuple(load_adapter(folder) for folder in adapters),
+        factors=tuple(load_expert(folder) for folder in adapters),
         expert_of_language=description["expert_of_language"],
         activation=description["activation"],
         sequence_router=sequence,

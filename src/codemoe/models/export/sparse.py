@@ -45,7 +45,9 @@ def plan_sparse(source: Source, to: str, max_memory: int) -> Plan:
     def write(folder: Path, advance: Callable[[int, str], None]) -> None:
         write_shards(shards, folder, advance)
         name = str(dtype).removeprefix("torch.")
-        config = sparse_config(family, source.config.to_dict(), len(source.experts), name)
+        config = sparse_config(
+            family, source.config.to_dict(), len(source.experts), name, source.top_k
+        )
         (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
         copy_tokenizer(source.base_dir, folder)
 
@@ -93,7 +95,7 @@ def refuse_other_functions(source: Source, to: str) -> None:
             ", so the export would be another function",
             "--to lora-pack, or make the router again with router.kind=top-k",
         )
-    if chosen > 1:
+    if chosen > 1 and not source.full:
         raise UserError(
             f"the mixture routes each token to {chosen} experts and adds their low-rank updates up "
             f"inside one MLP; {to} adds the outputs of whole MLPs, which is another function",
@@ -116,9 +118,10 @@ def expert_dtype(source: Source, base: Checkpoint, family: Family) -> torch.dtyp
             dtypes.add(stored.dtype)
             for name, expert in zip(source.experts, source.factors, strict=True):
                 if path in expert and not _fits(expert[path], stored.shape):
-                    out, in_ = len(expert[path].b_OR), expert[path].a_RD.shape[1]
+                    in_, out = _size(expert[path])
+                    kind = "expert" if name in source.full else "adapter"
                     raise UserError(
-                        f"expert {name!r}: {path} is {in_} -> {out} in the adapter but "
+                        f"expert {name!r}: {path} is {in_} -> {out} in the {kind} but "
                         f"{stored.shape[1]} -> {stored.shape[0]} in the base",
                         "use the base that this adapter was trained on",
                     )
@@ -127,8 +130,17 @@ def expert_dtype(source: Source, base: Checkpoint, family: Family) -> torch.dtyp
     return dtypes.pop()
 
 
-def _fits(factors: LoraFactors, shape: tuple[int, ...]) -> bool:
+def _fits(factors: LoraFactors | torch.Tensor, shape: tuple[int, ...]) -> bool:
+    if isinstance(factors, torch.Tensor):
+        return tuple(factors.shape) == shape
     return (len(factors.b_OR), factors.a_RD.shape[1]) == shape
+
+
+def _size(factors: LoraFactors | torch.Tensor) -> tuple[int, int]:
+    """(inputs, outputs)."""
+    if isinstance(factors, torch.Tensor):
+        return factors.shape[1], factors.shape[0]
+    return factors.a_RD.shape[1], len(factors.b_OR)
 
 
 def work_bytes(source: Source, base: Checkpoint, family: Family) -> int:
@@ -136,7 +148,9 @@ def work_bytes(source: Source, base: Checkpoint, family: Family) -> int:
     float32, the sum in float32, and all experts' factors."""
     projections = [base.tensors[f"model.layers.0.{name}.weight"] for name in family.experts]
     largest = max(torch.Size(p.shape).numel() * (p.dtype.itemsize + 8) for p in projections)
-    factors = [f for expert in source.factors for f in expert.values()]
+    # Whole weights stay on disk until one is copied.
+    values = [value for expert in source.factors for value in expert.values()]
+    factors = [value for value in values if isinstance(value, LoraFactors)]
     return largest + sum(f.a_RD.nbytes + f.b_OR.nbytes for f in factors)
 
 

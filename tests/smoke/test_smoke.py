@@ -1,0 +1,90 @@
+"""`codemoe run RECIPE --smoke`: whole runs in small. -m slow runs every recipe as it is."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from codemoe.recipe import MODEL_NAMES
+from tests.conftest import run_codemoe
+
+ROOT = Path(__file__).parents[2]
+RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
+ENVIRONMENT = {"OMP_NUM_THREADS": "1"}
+# Half of the languages and only the models that need the others: the same code, in less time.
+LESS = (
+    "languages=[python, java]",
+    "experts.dense_baseline=false",
+    "merge.methods=[average]",
+    "eval.models=[base, expert, merged-average, moe-sequence]",
+)
+
+
+def write_rows(path: Path, languages: tuple[str, ...], number: int = 60) -> None:
+    """Each language has its own syntax, so that the parse filter keeps them."""
+    forms = {
+        "python": "def f{i}(a, b):\n    return a * {i} + b\n",
+        "java": "class F{i} {{\n    static int f(int a, int b) {{ return a * {i} + b; }}\n}}\n",
+        "javascript": "function f{i}(a, b) {{\n    return a * {i} + b;\n}}\n",
+        "cpp": "int f{i}(int a, int b) {{\n    return a * {i} + b;\n}}\n",
+    }
+    rows = [
+        {"group": f"g{i}", "language": language, "text": f"{i} times a number, and another"}
+        | {"code": forms[language].format(i=i)}
+        for i in range(number)
+        for language in languages
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    for path in ("my-rows.jsonl", "my-rows/rows.jsonl"):
+        write_rows(tmp_path / path, ("python", "java", "javascript", "cpp"))
+    return tmp_path
+
+
+def _smoke(recipe: Path, place: Path, *overrides: str) -> dict:
+    before = sorted(path for path in place.rglob("*"))
+    done = run_codemoe("run", recipe, *overrides, "--smoke", "--json", cwd=place, **ENVIRONMENT)
+    assert done.code == 0, done.err
+    assert "Traceback" not in done.err
+    found = json.loads(done.out)
+    run = place / found["run"]
+    assert run.name.endswith("-smoke")
+    assert [path for path in before if not path.exists()] == []
+    assert {path.name for path in (place / "runs").iterdir()} == {run.name}
+    assert found == json.loads((run / "smoke.json").read_text())
+    assert found["exports"]["lora-pack"].startswith("yes")
+    summary = json.loads((run / "report" / "summary.json").read_text())
+    assert set(summary["models"]) <= set(MODEL_NAMES)
+    assert "moe-sequence" in summary["models"]
+    return found
+
+
+def test_own_rows_on_a_hub_base_that_is_not_here(place: Path) -> None:
+    """And thresholds that no random model meets."""
+    threshold = "eval.thresholds={retention: 9, base_ratio: 9}"
+    found = _smoke(ROOT / "recipes" / "own-data.yaml", place, *LESS, threshold)
+    assert found["seconds"] < 180
+    assert {c["name"] for c in found["not_judged"]} == {"retention", "base_ratio"}
+    assert found["exports"]["qwen-moe"].startswith("yes")
+    assert "holds the attention of mistral" in found["exports"]["mixtral"]
+    told = "\n".join(found["notes"])
+    assert "48 java, 48 python rows" in told
+    assert "qwen2 of 2 layers" in told
+    assert "as published (the hub cannot be reached)" in told
+    assert "tokenizer of Qwen/Qwen2.5-Coder-0.5B is not here" in told
+
+
+def test_a_base_from_scratch(place: Path) -> None:
+    found = _smoke(ROOT / "recipes" / "real-data-tiny.yaml", place, *LESS)
+    assert found["seconds"] < 180
+    assert found["exports"]["mixtral"].startswith("yes")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_smoke_runs_in_three_minutes(recipe: Path, place: Path) -> None:
+    assert _smoke(recipe, place)["seconds"] < 180
