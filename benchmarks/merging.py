@@ -317,6 +317,17 @@ def scaling(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     publish(lines, options.out or RESULTS / "merging_scaling.md")
 
 
+def _set_priority(nice: int) -> None:
+    """Of this process and all that it starts. Where the kernel schedules sessions as groups, the
+    group's priority counts, and so it becomes a session of its own (Ctrl-C no longer reaches it).
+    """
+    os.setpriority(os.PRIO_PROCESS, 0, nice)
+    group = Path("/proc/self/autogroup")
+    if group.exists():
+        os.setsid()
+        group.write_text(str(nice))
+
+
 def _priority() -> str:
     nice = os.getpriority(os.PRIO_PROCESS, 0)
     return f" All of it ran at a raised priority (nice {nice})." if nice < 0 else ""
@@ -345,7 +356,8 @@ def main() -> None:
     parser.add_argument("--nice", type=int, default=0, help="below 0: a raised priority")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    os.setpriority(os.PRIO_PROCESS, 0, options.nice)
+    if options.nice:
+        _set_priority(options.nice)
     options.scratch.mkdir(parents=True, exist_ok=True)
     shown = [options.task, "--mergekit", "BIN", "--scratch", "SCRATCH"]
     shown += ["--size", options.size, "--experts", str(options.experts)]
