@@ -26,11 +26,11 @@ def streamed(values: np.ndarray, keep: int, block: int, spare: int = 1 << 23) ->
         for first in range(0, size, block):
             yield first, min(first + block, size)
 
-    (cut,) = cuts(lambda a, b: [magnitude_bits(values[a:b])], blocks, size, [keep], spare)
+    (cut,) = cuts(lambda a, b: magnitude_bits(values[None, a:b]), blocks, size, [keep], spare)
     cut, kept = Cut(cut.bits, cut.equal), values.copy()
     for first, last in blocks():
-        part = kept[first:last]
-        keep_largest(part, cut, np.empty(len(part), np.int32))
+        part = kept[None, first:last]
+        keep_largest(part, [cut], np.empty(part.shape, np.int32))
     return kept
 
 
@@ -75,3 +75,23 @@ def test_small_sizes(size: int) -> None:
     values = data("normal", size)
     for keep in {1, size // 2, size}:
         assert np.array_equal(streamed(values, keep, 777), sorted_cut(values, keep))
+
+
+@pytest.mark.parametrize("spare", [1 << 23, 10])
+def test_models_side_by_side_are_cut_each_for_itself(spare: int) -> None:
+    """What one has inside its bracket, or more of than fits, is nothing to the others."""
+    kinds = ["normal", "coarse", "one spike", "zeros", "sorted"]
+    size, keep = 150_000, [60_001, 75_000, 150_000, 10_000, 0]
+    values_MB = np.stack([data(kind, size) for kind in kinds])
+
+    def blocks() -> Iterator[tuple[int, int]]:
+        for first in range(0, size, 4096):
+            yield first, min(first + 4096, size)
+
+    found = cuts(lambda a, b: magnitude_bits(values_MB[:, a:b]), blocks, size, keep, spare)
+    kept_MB = values_MB.copy()
+    for first, last in blocks():
+        part = kept_MB[:, first:last]
+        keep_largest(part, found, np.empty(part.shape, np.int32))
+    for kept, values, count in zip(kept_MB, values_MB, keep, strict=True):
+        assert np.array_equal(kept, sorted_cut(values, count))

@@ -1,6 +1,6 @@
 """From a recipe and its opened models to the tensors of the result, none of them made yet."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +12,14 @@ from codemoe.merge.mergekit import Source as Entry
 from codemoe.merge.methods.table import Method, Settings
 from codemoe.merge.model import HEAD, Model
 from codemoe.merge.settings import method_of, settings_for
-from codemoe.merge.sources import Source, Streamed
+from codemoe.merge.sources import Source, Streamed, scratch_bytes
 from codemoe.merge.tokens import Vocabulary
 from codemoe.models.storage.copy import copied
-from codemoe.models.storage.dtypes import FLOATS, from_float32
+from codemoe.models.storage.dtypes import FLOATS, ITEM_BYTES, all_finite, from_float32
 from codemoe.models.storage.read import Files
 from codemoe.models.storage.write import Tensor
+
+_PIECE_BYTES = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -291,17 +293,33 @@ def made(
 
     def pieces() -> Iterator[np.ndarray]:
         inputs = Streamed(name, sources, base, block=work.block, spare=work.spare, seed=work.seed)
-        for block in _explained(lambda: method.run(inputs, settings), name):
-            yield rounded(block, dtype, name)
+        yield from rounded(_explained(lambda: method.run(inputs, settings), name), dtype, name)
 
     return Tensor(name, dtype, shape, pieces, computed=True)
 
 
-def rounded(block: np.ndarray, dtype: str, name: str) -> np.ndarray:
-    """The bytes of a computed block; raises UserError when a number is beyond the type's range."""
-    raw = from_float32(block, dtype)
-    finite = np.isfinite(raw.view(np.float16) if dtype == "F16" else block).all()
-    if not finite:
+def rounded(blocks: Iterable[np.ndarray], dtype: str, name: str) -> Iterator[np.ndarray]:
+    """The bytes of computed blocks, in pieces that are worth a call to the system.
+
+    Raises UserError when a number is beyond the type's range.
+    """
+    width, used = ITEM_BYTES[dtype], 0
+    piece = scratch_bytes("piece", _PIECE_BYTES)
+    for block in blocks:
+        size = len(block) * width
+        if used + size > _PIECE_BYTES and used:
+            yield _checked(piece[:used], dtype, name)
+            used = 0
+        if size > len(piece):
+            piece = scratch_bytes("piece", size)
+        from_float32(block, dtype, piece[used : used + size])
+        used += size
+    if used:
+        yield _checked(piece[:used], dtype, name)
+
+
+def _checked(raw: np.ndarray, dtype: str, name: str) -> np.ndarray:
+    if not all_finite(raw, dtype):
         raise UserError(
             f"the merged tensor {name} has numbers beyond the range of {dtype}",
             "choose smaller weights, or dtype: bfloat16 or float32",

@@ -44,12 +44,11 @@ class OnDisk:
     def __init__(self, files: Files, stored: Stored) -> None:
         self.shape, self.dtype = stored.shape, stored.dtype
         self.stored: Stored | None = stored
-        self._files = files
+        self.files, self.place = files, stored
 
     def fill(self, first: int, out: np.ndarray) -> None:
-        assert self.stored is not None
         raw = scratch_bytes("raw", len(out) * ITEM_BYTES[self.dtype])
-        self._files.read_float32(self.stored, first, raw, out)
+        self.files.read_float32(self.place, first, raw, out)
 
 
 class WithLora:
@@ -159,6 +158,13 @@ class Streamed:
         self.count, self.has_base = len(sources), base is not None
         self.shape = (base or sources[0]).shape
         self._sources, self._base = sources, base
+        # Where all are on disk, and alike: then a block of all is one array from the start.
+        self._stored: list[Stored] = []
+        self._files: Files | None = None
+        on_disk = [one for one in (base, *sources) if isinstance(one, OnDisk)]
+        if base and len(on_disk) == 1 + self.count and len({one.dtype for one in on_disk}) == 1:
+            self._files, self._stored = on_disk[0].files, [one.place for one in on_disk]
+        self._finite = 0  # so many numbers, from the first on, were looked at
 
     def tensor(self, model: int, first: int, last: int) -> np.ndarray:
         return self._filled(self._sources[model], f"model {model}", first, last)
@@ -167,12 +173,27 @@ class Streamed:
         assert self._base is not None
         return self._filled(self._base, "base", first, last)
 
-    def task_vector(self, model: int, base: np.ndarray, first: int, last: int) -> np.ndarray:
-        source = self._sources[model]
-        if isinstance(source, WithLora) and self._base and source.stands_on(self._base):
-            return source.update(first, last - first)
-        tensor = self.tensor(model, first, last)
-        return np.subtract(tensor, base, out=tensor)
+    def task_vectors(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+        assert self._base is not None
+        shape = (1 + self.count, last - first)
+        rows = scratch_bytes("rows", 4 * shape[0] * shape[1]).view(np.float32).reshape(shape)
+        base, models_MB = rows[0], rows[1:]
+        if self._files is not None:
+            raw = scratch_bytes("raw", rows.size * ITEM_BYTES[self._stored[0].dtype])
+            # What was found finite at a first reading is not looked at again.
+            self._files.read_rows(self._stored, first, raw, rows, check=last > self._finite)
+            if first <= self._finite:
+                self._finite = max(self._finite, last)
+            np.subtract(models_MB, base, out=models_MB)
+            return base, models_MB
+        self._base.fill(first, base)
+        for source, row in zip(self._sources, models_MB, strict=True):
+            if isinstance(source, WithLora) and source.stands_on(self._base):
+                row[:] = source.update(first, last - first)
+            else:
+                source.fill(first, row)
+                np.subtract(row, base, out=row)
+        return base, models_MB
 
     def _filled(self, source: Source, slot: str, first: int, last: int) -> np.ndarray:
         out = scratch_bytes(slot, 4 * (last - first)).view(np.float32)

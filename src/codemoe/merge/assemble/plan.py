@@ -153,9 +153,13 @@ def _noisy(
     """(W + noise * normal) * scale, the random numbers by the tensor's name."""
     inputs = Streamed(name, [source], None, block=work.block, spare=0, seed=work.seed)
     random = generator(inputs, 0)
-    for block in _PASS.run(inputs, {"scale": [1.0]}):
-        drawn = random.standard_normal(len(block), np.float32)
-        yield rounded((block + np.float32(noise) * drawn) * np.float32(scale), dtype, name)
+
+    def blocks() -> Iterator[np.ndarray]:
+        for block in _PASS.run(inputs, {"scale": [1.0]}):
+            drawn = random.standard_normal(len(block), np.float32)
+            yield (block + np.float32(noise) * drawn) * np.float32(scale)
+
+    return rounded(blocks(), dtype, name)
 
 
 def _given(name: str, values: np.ndarray, dtype: str) -> Tensor:

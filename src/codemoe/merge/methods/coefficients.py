@@ -130,12 +130,10 @@ def gram(inputs: Inputs, of_task_vectors: bool, with_base: bool = False) -> np.n
     size = inputs.count + with_base
     total_MM = np.zeros((size, size))
     for first, last in blocks(inputs):
-        models = range(inputs.count)
         if of_task_vectors:
-            base = inputs.base(first, last)
-            rows = [inputs.task_vector(model, base, first, last) for model in models]
+            rows = list(inputs.task_vectors(first, last)[1])
         else:
-            rows = [inputs.tensor(model, first, last) for model in models]
+            rows = [inputs.tensor(model, first, last) for model in range(inputs.count)]
         if with_base:
             rows.insert(0, inputs.base(first, last))
         for i in range(size):

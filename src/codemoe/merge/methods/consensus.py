@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from codemoe.merge.methods.inputs import Inputs, blocks, size_of
-from codemoe.merge.methods.sparse import Sparse, Thinner, thinners
+from codemoe.merge.methods.inputs import Inputs, blocks, column, size_of
+from codemoe.merge.methods.sparse import Sparse, thinner
 
 Rescale = Literal["none", "chance", "l1"]
 _TINY_NORM = 1e-7
@@ -42,130 +42,112 @@ def merge(
     inputs: Inputs, weight: Sequence[float], sparse: Sequence[Sparse], how: Consensus
 ) -> Iterator[np.ndarray]:
     """The merged tensor, block by block."""
-    by_chance = how.rescale == "chance"
     factors = _l1_factors(inputs, sparse) if how.rescale == "l1" else [1.0] * inputs.count
-    thin = thinners(inputs, sparse, by_chance)
-    whole_rows = any(s.kind == "rank" and s.thins for s in sparse)
-    add_up = _Plain if how.elect == "none" else _Elected
-    scratch = np.empty(0, np.int32)
-    sums = None
-    for first, last in blocks(inputs, whole_rows):
-        size = last - first
-        if len(scratch) < size:
-            scratch = np.empty(size, np.int32)
-            sums = add_up(size, weight, how)
-        assert sums is not None
-        sums.start(size)
-        base = inputs.base(first, last)
-        for model in range(inputs.count):
-            delta = inputs.task_vector(model, base, first, last)
-            thin[model](delta, scratch[:size])
-            if factors[model] != 1:
-                np.multiply(delta, np.float32(factors[model]), out=delta)
-            sums.add(model, delta)
-        total = sums.total()
+    thin = thinner(inputs, sparse, by_chance=how.rescale == "chance")
+    sums: _Plain | _Elected | None = None
+    scratch_MB = np.empty((0, 0), np.int32)
+    for first, last in blocks(inputs, _whole_rows(sparse), of_all=True):
+        base, deltas_MB = inputs.task_vectors(first, last)
+        if sums is None or scratch_MB.shape != deltas_MB.shape:  # the first and the last block
+            scratch_MB = np.empty(deltas_MB.shape, np.int32)
+            sums = (_Plain if how.elect == "none" else _Elected)(deltas_MB.shape, weight, how)
+        thin(deltas_MB, scratch_MB)
+        if any(factor != 1 for factor in factors):
+            np.multiply(deltas_MB, column(factors), out=deltas_MB)
+        total = sums.total(deltas_MB)
         if how.scale != 1:
             np.multiply(total, np.float32(how.scale), out=total)
         yield np.add(base, total, out=total)
 
 
+def _whole_rows(sparse: Sequence[Sparse]) -> bool:
+    return any(one.kind == "rank" and one.thins for one in sparse)
+
+
 class _Plain:
     """The weighted sum without an election."""
 
-    def __init__(self, size: int, weight: Sequence[float], how: Consensus) -> None:
-        self._sum, self._weight = np.empty(size, np.float32), weight
+    def __init__(self, shape: tuple[int, ...], weight: Sequence[float], how: Consensus) -> None:
+        self._sum, self._weight_M1 = np.empty(shape[1], np.float32), column(weight)
         divisor = {"none": 1.0, "weights": sum(weight), "count": float(len(weight))}[how.divide]
         self._divisor = divisor if abs(divisor) >= 1e-8 else 1.0
 
-    def start(self, size: int) -> None:
-        self._now = self._sum[:size]
-        self._now[:] = 0
-
-    def add(self, model: int, delta: np.ndarray) -> None:
-        if self._weight[model] != 1:
-            np.multiply(delta, np.float32(self._weight[model]), out=delta)
-        np.add(self._now, delta, out=self._now)
-
-    def total(self) -> np.ndarray:
+    def total(self, deltas_MB: np.ndarray) -> np.ndarray:
+        """The sum, in a buffer of its own; the task vectors are spoiled."""
+        if (self._weight_M1 != 1).any():
+            np.multiply(deltas_MB, self._weight_M1, out=deltas_MB)
+        np.add.reduce(deltas_MB, axis=0, out=self._sum, initial=0)
         if self._divisor != 1:
-            np.divide(self._now, np.float32(self._divisor), out=self._now)
-        return self._now
+            np.divide(self._sum, np.float32(self._divisor), out=self._sum)
+        return self._sum
 
 
 class _Elected:
-    """Sums of the positive and of the negative entries apart: when all models are in, the elected
-    side is known, and no model is read twice.
+    """Sums of the positive and of the negative entries apart, one of which is elected.
 
     Which models are on a side is one bit a model, and a table has the divisor of every set of them.
-    More models than bits are divided by running sums.
+    More models than bits are divided by running sums. All sums run in the order of models.
     """
 
-    def __init__(self, size: int, weight: Sequence[float], how: Consensus) -> None:
-        self._weight, self._how = weight, how
-        shares = [1.0] * len(weight) if how.divide == "count" else list(weight)
-        self._shares = np.array(shares, np.float32)
-        self._table = _divisors(self._shares) if len(weight) <= _MOST_BITS else None
-        bits = np.uint8 if len(weight) <= 8 else np.uint16
-        kind = np.float32 if self._table is None else bits
+    def __init__(self, shape: tuple[int, ...], weight: Sequence[float], how: Consensus) -> None:
+        count, size = shape
+        self._weight_M1, self._how = column(weight), how
+        self._weighs = bool((self._weight_M1 != 1).any())
+        shares = column([1.0] * count if how.divide == "count" else list(weight))
+        self._table = _divisors(shares[:, 0]) if count <= _MOST_BITS else None
+        bits = np.uint8 if count <= 8 else np.uint16
+        self._shares_M1: np.ndarray = shares
+        if self._table is not None:
+            self._shares_M1 = np.array([1 << m for m in range(count)], bits)[:, None]
+        kind = self._shares_M1.dtype
         self._sums = [np.empty(size, np.float32) for _ in range(2)]
         self._votes = [np.empty(size, np.float32) for _ in range(2)]
         self._sides: list[Any] = [np.empty(size, kind) for _ in range(2)]
-        self._mask, self._part = np.empty(size, bool), np.empty(size, np.float32)
-        self._bit = np.empty(size, kind)
+        self._part_MB, self._mask_MB = np.empty(shape, np.float32), np.empty(shape, bool)
+        self._bits_MB = np.empty(shape, kind)
+        self._vote = np.empty(size, np.float32)
         self._zero = np.zeros(size, np.float32)
 
-    def start(self, size: int) -> None:
-        self._size = size
-        for array in (*self._sums, *self._votes, *self._sides):
-            array[:size] = 0
-
-    def add(self, model: int, delta: np.ndarray) -> None:
-        weight, weighted = np.float32(self._weight[model]), self._how.elect == "weighted"
-        if weighted and weight != 1:
-            np.multiply(delta, weight, out=delta)
-        size = self._size
-        part, mask, zero = self._part[:size], self._mask[:size], self._zero[:size]
+    def total(self, deltas_MB: np.ndarray) -> np.ndarray:
+        """The elected sum, divided, in a buffer of its own; the task vectors are spoiled."""
+        weighted, zero, part_MB = self._how.elect == "weighted", self._zero, self._part_MB
+        if weighted and self._weighs:
+            np.multiply(deltas_MB, self._weight_M1, out=deltas_MB)
         for side, clip in enumerate((np.maximum, np.minimum)):
-            clip(delta, zero, out=part)
+            clip(deltas_MB, zero, out=part_MB)
             if not weighted:
-                votes = self._votes[side][:size]
-                np.add(votes, part, out=votes)
-                if weight != 1:
-                    np.multiply(part, weight, out=part)
-            sums = self._sums[side][:size]
-            np.add(sums, part, out=sums)
-        if self._how.divide == "none":
-            return
-        for side, test in enumerate((np.greater, np.less)):
-            test(delta, zero, out=mask)
-            own, bit = self._sides[side][:size], self._bit[:size]
-            if self._table is None:
-                np.multiply(mask, self._shares[model], out=bit)
-                np.add(own, bit, out=own)
-            else:
-                np.multiply(mask.view(np.uint8), own.dtype.type(1 << model), out=bit)
-                np.bitwise_or(own, bit, out=own)
-
-    def total(self) -> np.ndarray:
-        size = self._size
-        positive, negative = (array[:size] for array in self._sums)
-        votes = self._sums if self._how.elect == "weighted" else self._votes
-        part, mask = self._part[:size], self._mask[:size]
-        np.add(votes[0][:size], votes[1][:size], out=part)
-        np.less(part, self._zero[:size], out=mask)
+                np.add.reduce(part_MB, axis=0, out=self._votes[side], initial=0)
+                if self._weighs:
+                    np.multiply(part_MB, self._weight_M1, out=part_MB)
+            np.add.reduce(part_MB, axis=0, out=self._sums[side], initial=0)
+        positive, negative = self._sums
+        ayes, noes = self._sums if weighted else self._votes
+        votes = np.add(ayes, noes, out=self._vote)
+        negates = votes < zero
         # Masks of whole integers: at random signs ten times as fast as copying `where`.
-        minus = np.right_shift(part.view(np.int32), 31)
+        minus = np.right_shift(votes.view(np.int32), 31)
         _choose(positive.view(np.int32), negative.view(np.int32), minus)
         if self._how.divide == "none":
             return positive
-        mine, theirs = (array[:size] for array in self._sides)
+        for side, test in enumerate((np.greater, np.less)):
+            self._count(test(deltas_MB, zero, out=self._mask_MB), self._sides[side])
+        mine, theirs = self._sides
         if self._table is None:
             _choose(mine.view(np.int32), theirs.view(np.int32), minus)
             np.copyto(mine, np.float32(1), where=mine == 0)
             return np.divide(positive, mine, out=positive)
-        _choose(mine, theirs, np.negative(mask.view(np.uint8)) if mine.itemsize == 1 else minus)
-        np.take(self._table, mine, out=part, mode="wrap")
-        return np.divide(positive, part, out=positive)
+        _choose(mine, theirs, np.negative(negates.view(np.uint8)) if mine.itemsize == 1 else minus)
+        np.take(self._table, mine, out=votes, mode="wrap")
+        return np.divide(positive, votes, out=positive)
+
+    def _count(self, mask_MB: np.ndarray, side: np.ndarray) -> None:
+        """Who is on a side, as bits, or the sum of their shares."""
+        if self._table is None:
+            np.multiply(mask_MB, self._shares_M1, out=self._bits_MB)
+            np.add.reduce(self._bits_MB, axis=0, out=side, initial=0)
+        else:
+            np.multiply(mask_MB.view(np.uint8), self._shares_M1, out=self._bits_MB)
+            np.bitwise_or.reduce(self._bits_MB, axis=0, out=side)
 
 
 _MOST_BITS = 16
@@ -189,18 +171,15 @@ def _choose(mine: np.ndarray, theirs: np.ndarray, mask: np.ndarray) -> None:
 
 def _l1_factors(inputs: Inputs, sparse: Sequence[Sparse]) -> list[float]:
     """Norms before over norms after; the same random numbers are drawn again when merging."""
-    thin: list[Thinner] = thinners(inputs, sparse, by_chance=False)
-    before, after = np.zeros(inputs.count), np.zeros(inputs.count)
-    whole_rows = any(s.kind == "rank" and s.thins for s in sparse)
     if not size_of(inputs) or not any(s.thins for s in sparse):
         return [1.0] * inputs.count
-    for first, last in blocks(inputs, whole_rows):
-        base, scratch = inputs.base(first, last), np.empty(last - first, np.int32)
-        for model in range(inputs.count):
-            delta = inputs.task_vector(model, base, first, last)
-            before[model] += np.abs(delta).sum(dtype=np.float64)
-            thin[model](delta, scratch)
-            after[model] += np.abs(delta).sum(dtype=np.float64)
+    thin = thinner(inputs, sparse, by_chance=False)
+    before, after = np.zeros(inputs.count), np.zeros(inputs.count)
+    for first, last in blocks(inputs, _whole_rows(sparse), of_all=True):
+        _, deltas_MB = inputs.task_vectors(first, last)
+        before += np.abs(deltas_MB).sum(axis=1, dtype=np.float64)
+        thin(deltas_MB, np.empty(deltas_MB.shape, np.int32))
+        after += np.abs(deltas_MB).sum(axis=1, dtype=np.float64)
     return [
         float(b / a) if b >= _TINY_NORM and a >= _TINY_NORM else 1.0
         for b, a in zip(before, after, strict=True)

@@ -9,6 +9,9 @@ import numpy as np
 
 from codemoe.merge.methods.select import MOST_KEPT
 
+_CACHED = 1 << 16  # numbers: a few arrays of them fit into a second-level cache
+_SHORTEST = 1 << 10  # below, calls cost more than arithmetic
+
 
 class Inputs(Protocol):
     """One tensor of M models and, for most methods, of their base.
@@ -29,8 +32,8 @@ class Inputs(Protocol):
 
     def base(self, first: int, last: int) -> np.ndarray: ...
 
-    def task_vector(self, model: int, base: np.ndarray, first: int, last: int) -> np.ndarray:
-        """Model minus base (arXiv:2212.04089), in the model's own buffer."""
+    def task_vectors(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+        """The base, and every model minus it (arXiv:2212.04089) as the rows of one (M, B) array."""
         ...
 
 
@@ -60,12 +63,18 @@ class Arrays:
         assert self._base is not None
         return self._base[first:last].copy()
 
-    def task_vector(self, model: int, base: np.ndarray, first: int, last: int) -> np.ndarray:
-        return self._tensors[model][first:last] - base
+    def task_vectors(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+        base = self.base(first, last)
+        return base, np.stack([tensor[first:last] for tensor in self._tensors]) - base
 
 
 def size_of(inputs: Inputs) -> int:
     return prod(inputs.shape)
+
+
+def column(numbers: Sequence[float]) -> np.ndarray:
+    """One float32 a model, to go with the rows of an (M, B) array."""
+    return np.array(numbers, np.float32)[:, None]
 
 
 def row_of(inputs: Inputs) -> int:
@@ -73,10 +82,17 @@ def row_of(inputs: Inputs) -> int:
     return inputs.shape[-1] if inputs.shape else 1
 
 
-def blocks(inputs: Inputs, whole_rows: bool = False) -> Iterator[tuple[int, int]]:
-    """The ranges (first, last) of consecutive blocks, of whole rows unless rows are too long."""
+def blocks(
+    inputs: Inputs, whole_rows: bool = False, *, of_all: bool = False
+) -> Iterator[tuple[int, int]]:
+    """The ranges (first, last) of consecutive blocks, of whole rows unless rows are too long.
+
+    `of_all`: shorter, so that those of all models together stay in a core's cache.
+    """
     size, row = size_of(inputs), row_of(inputs)
     step = max(inputs.block, 1)
+    if of_all:
+        step = min(step, max(_CACHED // max(inputs.count, 1), _SHORTEST))
     if row > 0 and (whole_rows or row <= step):
         step = max(step // row, 1) * row
     for first in range(0, size, step):

@@ -40,17 +40,15 @@ def sce(inputs: Inputs, select_topk: float) -> Iterator[np.ndarray]:
         yield base + merged
 
 
-def _variance(deltas: list[np.ndarray]) -> np.ndarray:
+def _variance(deltas_MB: np.ndarray) -> np.ndarray:
     """Over models, by count; in float64 so that equal entries have exactly none."""
-    stacked = np.stack(deltas).astype(np.float64)
-    return np.asarray(stacked.var(0).astype(np.float32))
+    return np.asarray(deltas_MB.astype(np.float64).var(0).astype(np.float32))
 
 
 def _cut(inputs: Inputs, share: float) -> Cut:
-    def variances(first: int, last: int) -> list[np.ndarray]:
-        base = inputs.base(first, last)
-        deltas = [inputs.task_vector(m, base, first, last) for m in range(inputs.count)]
-        return [magnitude_bits(_variance(deltas))]
+    def variances(first: int, last: int) -> np.ndarray:
+        _, deltas_MB = inputs.task_vectors(first, last)
+        return magnitude_bits(_variance(deltas_MB))[None]
 
     differing = sum(
         int(np.count_nonzero(variances(first, last)[0])) for first, last in blocks(inputs)
@@ -63,11 +61,11 @@ def _kept(inputs: Inputs, cut: Cut | None) -> Iterator[tuple[np.ndarray, list[np
     """(base, task vectors with what is not selected at 0), block by block."""
     count_down = None if cut is None else Cut(cut.bits, cut.equal)
     for first, last in blocks(inputs):
-        base = inputs.base(first, last)
-        deltas = [inputs.task_vector(m, base, first, last) for m in range(inputs.count)]
+        base, deltas_MB = inputs.task_vectors(first, last)
+        deltas = list(deltas_MB)
         if count_down is not None:
-            variance = _variance(deltas)
-            keep_largest(variance, count_down, np.empty(len(variance), np.int32))
+            variance = _variance(deltas_MB)
+            keep_largest(variance[None], [count_down], np.empty((1, len(variance)), np.int32))
             # An entry without variance that is kept for its place among equals has none either.
             dropped = variance == 0
             for delta in deltas:

@@ -2,17 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
 
 from codemoe.errors import UserError
+from codemoe.merge.methods.coins import Coins, faces
 from codemoe.merge.methods.inputs import Inputs, blocks, generator, row_of, size_of
 from codemoe.merge.methods.select import EVERYTHING, NOTHING, Cut, cuts, keep_largest
 from codemoe.merge.methods.select import magnitude_bits as bits_of
 
 Sparsity = Literal["none", "magnitude", "outliers", "random", "rank"]
-_CHANCES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -37,71 +38,60 @@ class Sparse:
 
 
 class Thinner:
-    """Zeroes entries of one model's task vector, block by block, in the tensor's order.
+    """Zeroes entries of the task vectors of all models, block by block, in the tensor's order.
 
-    `weigh` (None: no) makes up for what is dropped: by the inverse of the chance to stay, at once.
+    `by_chance` makes up for what is dropped: by the inverse of the chance to stay, at once.
     """
 
     def __init__(
-        self, inputs: Inputs, model: int, how: Sparse, keep: Sequence[Cut], by_chance: bool
+        self, inputs: Inputs, how: Sequence[Sparse], keep: Sequence[Sequence[Cut]], by_chance: bool
     ) -> None:
         self._how, self._row = how, row_of(inputs)
+        self._thinned = [model for model, one in enumerate(how) if one.thins]
+        self._kind: Sparsity = how[self._thinned[0]].kind if self._thinned else "none"
         self._by_chance = by_chance
-        self._keep = [replace(cut) for cut in keep]
-        self._random = generator(inputs, model)
-        self._coins = np.empty(0, np.uint16)
+        self._keep = [[replace(cut) for cut in cuts] for cuts in keep]
+        generators = [generator(inputs, model) for model in range(len(how))]
+        self._coins = [Coins(g, one.density) for g, one in zip(generators, how, strict=True)]
+        self._random = generators
+        up = [1 / one.density if by_chance else 1.0 for one in how]
+        self._faces = [faces(factor) for factor in up] if self._kind == "random" else []
+        self._stays_MB = np.empty((0, 0), np.float32)
 
-    def __call__(self, delta: np.ndarray, scratch: np.ndarray) -> None:
-        """Thin out `delta` in place; `scratch` is int32 of the same length."""
-        how = self._how
-        if not how.thins:
-            return
-        if how.kind == "magnitude":
-            keep_largest(delta, self._keep[0], scratch)
-        elif how.kind == "outliers":
-            dropped = delta.copy()
-            keep_largest(dropped, self._keep[1], scratch)
-            keep_largest(delta, self._keep[0], scratch)
-            np.subtract(delta, dropped, out=delta)
-        elif how.kind == "random":
-            stays = self._flips(len(delta))
-            np.multiply(delta, stays, out=delta)
-            if self._by_chance and how.density > 0:
-                np.multiply(delta, np.float32(1 / how.density), out=delta)
-        else:
-            self._by_rank(delta)
+    def __call__(self, deltas_MB: np.ndarray, scratch_MB: np.ndarray) -> None:
+        """Thin out in place; the scratch is int32 of the same shape."""
+        if self._kind == "magnitude":
+            keep_largest(deltas_MB, self._keep[0], scratch_MB)
+        elif self._kind == "outliers":
+            dropped_MB = deltas_MB.copy()
+            keep_largest(dropped_MB, self._keep[1], scratch_MB)
+            for model, one in enumerate(self._how):
+                if not one.thins:
+                    dropped_MB[model] = 0
+            keep_largest(deltas_MB, self._keep[0], scratch_MB)
+            np.subtract(deltas_MB, dropped_MB, out=deltas_MB)
+        elif self._kind == "random":
+            self._at_random(deltas_MB)
+        elif self._kind == "rank":
+            for model in self._thinned:
+                self._by_rank(deltas_MB[model], model)
 
-    def _flips(self, count: int) -> np.ndarray:
-        """True with probability `density`, exactly: 16 random bits decide all but one case in
-        65536, and for that one a random number does."""
-        missing = count - len(self._coins)
-        if missing > 0:
-            words = self._random.integers(0, 2**64, -(-missing // 4), np.uint64)
-            self._coins = np.concatenate([self._coins, words.view(np.uint16)])
-        coins, self._coins = self._coins[:count], self._coins[count:]
-        whole, rest = divmod(self._how.density * _CHANCES, 1)
-        stays = coins < np.uint16(min(int(whole), _CHANCES - 1))
-        if rest:
-            # Decided by the position's own bits, so that blocks of any size draw the same numbers.
-            edge = np.flatnonzero(coins == np.uint16(whole))
-            stays[edge] = self._edge(len(edge)) < rest
-        return stays
+    def _at_random(self, deltas_MB: np.ndarray) -> None:
+        if self._stays_MB.shape != deltas_MB.shape:
+            self._stays_MB = np.ones(deltas_MB.shape, np.float32)
+        for model in self._thinned:
+            self._coins[model].flip(self._stays_MB[model], self._faces[model])
+        np.multiply(deltas_MB, self._stays_MB, out=deltas_MB)
 
-    def _edge(self, count: int) -> np.ndarray:
-        if not hasattr(self, "_edge_random"):
-            seed = self._random.bit_generator.seed_seq.spawn(1)[0]  # type: ignore[attr-defined]
-            self._edge_random = np.random.Generator(np.random.SFC64(seed))
-        return self._edge_random.random(count)
-
-    def _by_rank(self, delta: np.ndarray) -> None:
-        rows = delta.reshape(-1, self._row)
-        low, width = self._how.density - self._how.epsilon, 2 * self._how.epsilon
+    def _by_rank(self, delta: np.ndarray, model: int) -> None:
+        how, rows = self._how[model], delta.reshape(-1, self._row)
+        low, width = how.density - how.epsilon, 2 * how.epsilon
         steps = np.linspace(0, 1, self._row) if self._row > 1 else np.full(1, 0.5)
         chances = (low + width * steps).astype(np.float32)
         order = np.argsort(np.abs(rows), axis=1, kind="stable")
         chance = np.empty(rows.shape, np.float32)
         np.put_along_axis(chance, order, np.broadcast_to(chances, rows.shape), axis=1)
-        stays = self._random.random(rows.shape, np.float32) < chance
+        stays = self._random[model].random(rows.shape, np.float32) < chance
         rows *= stays
         if self._by_chance:
             rows /= chance
@@ -127,8 +117,8 @@ def check_sparse(how: Sparse) -> None:
             )
 
 
-def thinners(inputs: Inputs, sparse: Sequence[Sparse], by_chance: bool) -> list[Thinner]:
-    """One a model. Reads the tensor twice when magnitudes decide, else not at all."""
+def thinner(inputs: Inputs, sparse: Sequence[Sparse], by_chance: bool) -> Thinner:
+    """Reads the tensor twice when magnitudes decide, else not at all."""
     size = size_of(inputs)
     wanted: list[list[int]] = []
     for how in sparse:
@@ -141,31 +131,23 @@ def thinners(inputs: Inputs, sparse: Sequence[Sparse], by_chance: bool) -> list[
             wanted.append([kept + top, top])
         else:
             wanted.append([])
-    found: list[list[Cut]] = [[] for _ in sparse]
+    found: list[list[Cut]] = []
     if any(wanted):
-        scratch = [np.empty(0, np.int32)] * len(sparse)
+        scratch = np.empty(0, np.int32)
 
-        def magnitudes(first: int, last: int) -> list[np.ndarray]:
-            base = inputs.base(first, last)
-            for model in range(len(sparse)):
-                if len(scratch[model]) < last - first:
-                    scratch[model] = np.empty(last - first, np.int32)
-            return [
-                bits_of(
-                    inputs.task_vector(model, base, first, last),
-                    out=scratch[model][: last - first],
-                )
-                for model in range(len(sparse))
-            ]
+        def magnitudes(first: int, last: int) -> np.ndarray:
+            nonlocal scratch
+            _, deltas_MB = inputs.task_vectors(first, last)
+            if len(scratch) < deltas_MB.size:
+                scratch = np.empty(deltas_MB.size, np.int32)
+            return bits_of(deltas_MB, out=scratch[: deltas_MB.size].reshape(deltas_MB.shape))
 
         for place in (0, 1):
             keep = [w[place] if w else size for w in wanted]
             if place and not any(w and w[1] for w in wanted):
                 many = [NOTHING if w else EVERYTHING for w in wanted]
             else:
-                many = cuts(magnitudes, lambda: blocks(inputs), size, keep, inputs.spare)
-            for model, cut in enumerate(many):
-                found[model].append(cut)
-    return [
-        Thinner(inputs, model, how, found[model], by_chance) for model, how in enumerate(sparse)
-    ]
+                read = partial(blocks, inputs, of_all=True)
+                many = cuts(magnitudes, read, size, keep, inputs.spare)
+            found.append(many)
+    return Thinner(inputs, sparse, found, by_chance)

@@ -40,23 +40,28 @@ def to_float32(raw: np.ndarray, dtype: str, out: np.ndarray) -> None:
         np.copyto(out, raw.view(_NUMPY[dtype]), casting="unsafe")
 
 
-def from_float32(values: np.ndarray, dtype: str) -> np.ndarray:
+def from_float32(values: np.ndarray, dtype: str, out: np.ndarray | None = None) -> np.ndarray:
     """The bytes (uint8) of float32 `values` as `dtype`, rounded to the nearest, ties to even.
 
-    A number beyond the range of float16 becomes infinite, as everywhere; callers check.
+    They are written to `out` where that is given; else they may be those of `values`. A number
+    beyond the range of float16 becomes infinite, as everywhere; callers check.
     """
-    if dtype == "F32":
+    if dtype == "F32" and out is None:
         return values.view(np.uint8)
+    if out is None:
+        out = np.empty(len(values) * ITEM_BYTES[dtype], np.uint8)
     if dtype != "BF16":
         with np.errstate(over="ignore"):
-            return values.astype(_NUMPY[dtype]).view(np.uint8)
+            np.copyto(out.view(_NUMPY[dtype]), values, casting="same_kind")
+        return out
     bits = values.view(np.uint32)
     rounded = bits >> 16
     rounded &= 1
     rounded += 0x7FFF
     rounded += bits  # a NaN may wrap around here: callers let none through
     rounded >>= 16
-    return rounded.astype(np.uint16).view(np.uint8)
+    np.copyto(out.view(np.uint16), rounded, casting="same_kind")
+    return out
 
 
 def all_finite(raw: np.ndarray, dtype: str) -> bool:

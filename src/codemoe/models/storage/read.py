@@ -1,6 +1,7 @@
 """Read pieces of stored tensors into buffers: no mapping, so no memory grows with the model."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
 
@@ -30,11 +31,32 @@ class Files:
 
     def read_float32(self, stored: Stored, first: int, raw: np.ndarray, out: np.ndarray) -> None:
         """Fill `out` (float32) with elements from `first` on; `raw` is scratch of enough bytes."""
-        raw = raw[: len(out) * ITEM_BYTES[stored.dtype]]
-        self.read(stored, first, raw)
-        to_float32(raw, stored.dtype, out)
-        if not np.isfinite(out).all():
-            raise not_finite(stored, first + int(np.argmin(np.isfinite(out))))
+        self.read_rows([stored], first, raw, out[None])
+
+    def read_rows(
+        self,
+        many: Sequence[Stored],
+        first: int,
+        raw: np.ndarray,
+        out: np.ndarray,
+        *,
+        check: bool = True,
+    ) -> None:
+        """Fill each row of `out` (float32) with a tensor's elements; all are of one type.
+
+        Raises UserError for numbers that are not finite, unless `check` is off.
+        """
+        dtype = many[0].dtype
+        raw = raw[: out.size * ITEM_BYTES[dtype]]
+        rows = raw.reshape(len(many), -1)
+        for stored, row in zip(many, rows, strict=True):
+            self.read(stored, first, row)
+        to_float32(raw, dtype, out.reshape(-1))
+        # The stored bits tell sooner; those of a float64 not whether a float32 can hold it.
+        if check and not (np.isfinite(out).all() if dtype == "F64" else all_finite(raw, dtype)):
+            finite = np.isfinite(out.reshape(len(many), -1))
+            broken = int(np.argmin(finite.all(axis=1)))
+            raise not_finite(many[broken], first + int(np.argmin(finite[broken])))
 
     def _handle(self, file: Path) -> int:
         with self._lock:

@@ -1,0 +1,81 @@
+"""Coins that land heads by a given chance, exactly, from few random bits."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+_MOST_BITS = 8
+_WORDS = 1 << 10  # that are drawn at a time
+
+
+class Coins:
+    """A stream of flips that is the same however many are asked for at a time.
+
+    A flip is heads where a random binary fraction is below the chance. Its bits are drawn from the
+    first on, for 64 flips a word, up to the chance's last one bit or the eighth bit; where eight
+    bits are those of the chance, one case in 256, a random number decides. So a chance of 1/2 takes
+    one bit a flip, any other at most eight, and all are exact.
+    """
+
+    def __init__(self, random: np.random.Generator, chance: float) -> None:
+        self._random, self._rest = random, chance
+        self._bits: list[bool] = []
+        while self._rest and len(self._bits) < _MOST_BITS:
+            bit, self._rest = divmod(2 * self._rest, 1)
+            self._bits.append(bool(bit))
+        self._packed, self._at = np.empty(0, np.uint8), 0  # flips, and how many are used up
+        self._edges: np.random.Generator | None = None
+
+    def flip(self, out: np.ndarray, heads: np.ndarray) -> None:
+        """Fill `out` with the next flips: `heads` has the eight numbers of each byte of flips, see
+        `faces`."""
+        done = 0
+        while done < len(out):
+            if self._at == 8 * len(self._packed):
+                self._packed, self._at = self._drawn().view(np.uint8), 0
+            count = min(len(out) - done, 8 * len(self._packed) - self._at)
+            part, end = out[done : done + count], self._at + count
+            packed = self._packed[self._at // 8 : -(-end // 8)]
+            if self._at % 8 or count % 8:
+                flips = np.unpackbits(packed, bitorder="little")[self._at % 8 :][:count]
+                np.multiply(flips, heads[-1, 0], out=part)
+            else:
+                np.take(heads, packed, axis=0, out=part.reshape(-1, 8), mode="wrap")
+            done, self._at = done + count, end
+
+    def _drawn(self) -> np.ndarray:
+        """The next words of flips."""
+        # Not `integers`, whose checks of its bounds take longer than the words.
+        random = self._random.bit_generator.random_raw(_WORDS * len(self._bits))
+        heads = np.zeros(_WORDS, np.uint64)
+        undecided = ~heads
+        for bit, drawn in zip(self._bits, random.reshape(_WORDS, -1).T, strict=True):
+            if bit:
+                heads |= undecided & ~drawn
+                undecided &= drawn
+            else:
+                undecided &= ~drawn
+        if self._rest:
+            self._decide(heads, undecided)
+        return heads
+
+    def _decide(self, heads: np.ndarray, undecided: np.ndarray) -> None:
+        """One by one, in place."""
+        if self._edges is None:
+            seed = self._random.bit_generator.seed_seq.spawn(1)[0]  # type: ignore[attr-defined]
+            self._edges = np.random.Generator(np.random.SFC64(seed))
+        places = np.flatnonzero(np.unpackbits(undecided.view(np.uint8), bitorder="little"))
+        places = places[self._edges.random(len(places)) < self._rest]
+        np.bitwise_or.at(
+            heads.view(np.uint8), places >> 3, np.uint8(1) << (places & 7).astype("u1")
+        )
+
+
+def faces(heads: float) -> np.ndarray:
+    """(256, 8) float32: of every byte of flips, `heads` for each bit that is set and 0 else."""
+    return np.array(list(_rows(heads)), np.float32)
+
+
+def _rows(heads: float) -> Iterator[list[float]]:
+    for byte in range(256):
+        yield [heads if byte >> bit & 1 else 0.0 for bit in range(8)]
