@@ -25,6 +25,7 @@ class ActivationMask:
         from peft.tuners.lora import LoraLayer
 
         self.current_BT1: torch.Tensor | None = None
+        self._generating = False
         for module in model.modules():
             if isinstance(module, LoraLayer):
                 # DoRA's update also scales the base's output; B gives only a part of it.
@@ -41,10 +42,21 @@ class ActivationMask:
         finally:
             self.current_BT1 = None
 
+    @contextmanager
+    def on_prompts(self, active_BT1: torch.Tensor) -> Iterator[None]:
+        """While answers are generated: prompts are read with this mask, and every step after them,
+        of one token a row, is active."""
+        self._generating = True
+        try:
+            with self.on(active_BT1):
+                yield
+        finally:
+            self._generating = False
+
     def _apply(
         self, module: nn.Module, args: tuple[torch.Tensor, ...], update_BTO: torch.Tensor
     ) -> torch.Tensor | None:
-        if self.current_BT1 is None:
+        if self.current_BT1 is None or (self._generating and update_BTO.shape[1] == 1):
             return None
         return update_BTO * self.current_BT1.to(update_BTO.dtype)
 

@@ -1,6 +1,5 @@
 """The `experts` stage: one adapter per expert, and the dense baseline on everybody's data."""
 
-import json
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,6 +9,7 @@ from codemoe.artifacts import Redo, run_stage
 from codemoe.errors import UserError
 from codemoe.recipe import DENSE, ExpertFilter, LoraConfig, Recipe, TrainConfig
 from codemoe.train.expert_job import ExpertJob, launch, run_job
+from codemoe.train.saved_adapter import settle
 from codemoe.train_config import UNFELT
 
 
@@ -101,7 +101,7 @@ def _train(
         else:
             launch(job, train.num_processes)
         reference = read_reference(run_dir / "base")
-        _settle(out / "adapter_config.json")
+        settle(out / "adapter_config.json")
         about = read_training([out])
         write_card(
             out,
@@ -124,12 +124,3 @@ def _train(
         seed=recipe.seed,
         redo=redo,
     )
-
-
-def _settle(path: Path) -> None:
-    """Sort what PEFT keeps in sets: their order is another one in every process."""
-    config = json.loads(path.read_text())
-    for key, value in config.items():
-        if isinstance(value, list):
-            config[key] = sorted(value, key=str)
-    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
