@@ -67,3 +67,13 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.models.tiny import save_checkpoint, tiny_model
 
     return save_checkpoint(tiny_model("mistral"), tmp_path_factory.mktemp("tiny") / "checkpoint")
+
+
+@pytest.fixture(scope="session")
+def sure_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with larger logits: less even in what it draws, so that it learns in few steps."""
+    from tests.models.tiny import save_checkpoint, tiny_model
+
+    model = tiny_model("mistral")
+    model.lm_head.weight.data.mul_(6)
+    return save_checkpoint(model, tmp_path_factory.mktemp("sure") / "checkpoint")

@@ -164,7 +164,8 @@ def test_every_kind_has_a_verb() -> None:
     from codemoe.pipeline import STAGES
 
     verbs = {stage.name for stage in STAGES}
-    kinds = ("data", "base", "expert", "dense", "merged", "moe", "router", "eval", "report")
+    kinds = ("data", "base", "expert", "dense", "samples", "pairs", "aligned", "merged", "moe")
+    kinds += ("router", "eval", "report")
     assert {verb_of(kind) for kind in kinds} == verbs
 
 

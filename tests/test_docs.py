@@ -8,6 +8,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -15,15 +16,19 @@ import pytest
 import yaml
 from pydantic.fields import FieldInfo
 
+from codemoe.align_config import AlignConfig
 from codemoe.artifacts import MANIFEST, read_manifest, run_stage
 from codemoe.data.dropped import CSV_COLUMNS
+from codemoe.data.preferences import HUMAN, Preference
 from codemoe.data.rows import COLUMNS, Row
+from codemoe.evaluate.preferences.collect import COUNTS, collect
+from codemoe.evaluate.preferences.pairs import CAUSES
 from codemoe.evaluate.report.read import read_evaluation
 from codemoe.evaluate.report.summary import build_summary
 from codemoe.evaluate.sandbox import STATUSES
 from codemoe.evaluate.scoring import figures, result_rows
 from codemoe.evaluate.suites import read_suite
-from codemoe.recipe import Config, Recipe
+from codemoe.recipe import Config, ExpertFilter, Recipe
 from codemoe.recipe_file import load_recipe
 from tests.evaluate.report.synthetic import Plan, write_run
 
@@ -168,6 +173,23 @@ def test_samples() -> None:
     names = {key.value for key in returned.keys if isinstance(key, ast.Constant)}
     # What the answer itself is called depends on how it was asked for.
     assert keys_under("### samples.jsonl") == names | {"completion"}
+
+
+def test_pairs_and_their_counts(tmp_path: Path) -> None:
+    assert keys_under("### pairs.jsonl") == {field.name for field in fields(Preference)}
+    collect("x", [], {}, AlignConfig(), ExpertFilter(), tmp_path)
+    assert keys_under("### counts.json") == set(json.loads((tmp_path / COUNTS).read_text()))
+    for cause in (*CAUSES, HUMAN):
+        assert f"`{cause}`" in read("docs/artifacts.md")
+        assert f"| `{cause}` |" in read("docs/align.md")
+    # From the source: sampling loads a model.
+    module = ast.parse(read("src/codemoe/evaluate/preferences/sample.py"))
+    (told,) = (
+        {key.value for key in node.keys if isinstance(key, ast.Constant)}
+        for node in ast.walk(module)
+        if isinstance(node, ast.Dict) and len(node.keys) > 5
+    )
+    assert keys_under("### Tested samples: results.jsonl") == told
 
 
 def test_results_and_statuses(results: list[dict[str, Any]]) -> None:

@@ -89,7 +89,9 @@ def verify(path: Path) -> None:
 
 def verb_of(kind: str) -> str:
     """The command that makes artifacts of a kind."""
-    return {"expert": "experts", "dense": "experts", "merged": "merge"}.get(kind, kind)
+    verbs = {"expert": "experts", "dense": "experts", "merged": "merge"}
+    verbs |= dict.fromkeys(("samples", "pairs", "aligned"), "align")
+    return verbs.get(kind, kind)
 
 
 def versions() -> dict[str, str]:

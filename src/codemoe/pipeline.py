@@ -23,6 +23,10 @@ class Stage:
     module: str
     summary: str
     writes: str
+    section: str | None = None  # of a recipe, without which the stage is not wanted
+
+    def is_wanted(self, recipe: "Recipe") -> bool:
+        return self.section is None or getattr(recipe, self.section) is not None
 
     def run(self, recipe: "Recipe", redo: "Redo") -> bool:
         work: Callable[..., bool] = import_module(self.module).run
@@ -47,6 +51,13 @@ STAGES = (
         "codemoe.train.experts_stage",
         "One adapter per expert, and the dense baseline.",
         "experts/<name>/: a PEFT adapter and its metrics.jsonl",
+    ),
+    Stage(
+        "align",
+        "codemoe.align_stage",
+        "Experts taught by the tests of their own answers, where the recipe says `align`.",
+        "aligned/: samples/, pairs/ and experts/, each by expert",
+        section="align",
     ),
     Stage(
         "merge",
@@ -102,7 +113,7 @@ def refuse_launchers(environment: Mapping[str, str]) -> None:
 
 
 # Stages that put experts into one model, or onto its weights.
-_STACKING = {"merge", "moe", "router", "eval", "report"}
+_STACKING = {"align", "merge", "moe", "router", "eval", "report"}
 
 
 def refuse_unstackable(recipe: "Recipe", stages: tuple[Stage, ...]) -> None:
@@ -127,6 +138,8 @@ def run_stages(
     from codemoe.lock import run_lock
 
     refuse_launchers(os.environ)
+    if len(stages) > 1:
+        stages = tuple(stage for stage in stages if stage.is_wanted(recipe))
     refuse_unstackable(recipe, stages)
     with run_lock(recipe.run_dir):
         for stage in stages:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
+from codemoe.align_config import AlignConfig
 from codemoe.config import Config, Fraction, PositiveInt
 from codemoe.languages import LANGUAGES, find_language
 from codemoe.router_config import RouterConfig
@@ -267,6 +268,7 @@ class Recipe(Config):
     data: DataConfig = DataConfig()
     base: BaseConfig
     experts: ExpertsConfig = ExpertsConfig()
+    align: AlignConfig | None = None  # no stage of that name without it
     merge: MergeConfig = MergeConfig()
     moe: MoeConfig = MoeConfig()
     router: RouterConfig = RouterConfig()
@@ -358,6 +360,18 @@ class Recipe(Config):
         return dict(self.experts.define) or {
             language: ExpertFilter(languages=(language,)) for language in self.languages
         }
+
+    @property
+    def expert_dirs(self) -> dict[str, Path]:
+        """Where each expert that a mixture is made of lies: as trained, or as aligned."""
+        folder = self.run_dir / ("experts" if self.align is None else "aligned/experts")
+        return {name: folder / name for name in self.expert_filters}
+
+    @property
+    def expert_inputs(self) -> dict[str, Path]:
+        """The same, by their roles in a manifest's inputs."""
+        kind = "experts" if self.align is None else "aligned"
+        return {f"{kind}/{name}": folder for name, folder in self.expert_dirs.items()}
 
     def own_expert(self, language: str, source: str) -> str | None:
         """The expert for such a row: the first whose filter admits it."""

@@ -12,7 +12,8 @@ import pytest
 from transformers import AutoConfig
 
 from codemoe.plan.shape import adapter_parameters, find_config, shape_of
-from codemoe.recipe import BaseConfig, LoraConfig
+from codemoe.plan.stages import StagePlan, plan_recipe
+from codemoe.recipe import BaseConfig, LoraConfig, Recipe
 from tests.conftest import Finished
 from tests.models.tiny import CONFIGS, peft_model, save_checkpoint, tiny_model
 
@@ -64,3 +65,22 @@ def test_the_page_says_what_the_command_says() -> None:
     table = lines[lines.index(script.BEGIN) + 1 : lines.index(script.END)]
     assert [line.split("]")[0].removeprefix("| [") for line in table[2:]] == script.RECIPES
     assert script.row("demo-fast") in table
+
+
+def test_alignment_is_planned_where_the_recipe_has_it(tmp_path: Path) -> None:
+    base = save_checkpoint(tiny_model("mistral"), tmp_path / "base")
+
+    def stage(**align: object) -> StagePlan | None:
+        tree = {"name": "x", "base": {"model": str(base)}} | ({"align": align} if align else {})
+        found = plan_recipe(Recipe.model_validate(tree)).stages
+        return next((one for one in found if one.stage == "align"), None)
+
+    assert stage() is None
+    small, large = stage(max_tasks=10), stage(max_tasks=100)
+    pairs = stage(max_tasks=10, train={"batch_size": 64})
+    assert small is not None
+    assert large is not None
+    assert pairs is not None
+    assert large.work.flops > 5 * small.work.flops
+    assert "320 answers" in small.note
+    assert pairs.cpu_bytes > small.cpu_bytes

@@ -48,7 +48,12 @@ def encode_prompt(
     tokenizer: "PreTrainedTokenizerBase", text: str, language: str | None = None
 ) -> EncodedPrompt:
     """Tokenise a prompt as one string, as any other server would, and find its marker in it."""
-    prompt = format_prompt(text, language)
+    return encode_formatted(tokenizer, format_prompt(text, language))
+
+
+def encode_formatted(tokenizer: "PreTrainedTokenizerBase", prompt: str) -> EncodedPrompt:
+    """The same for a prompt that has the format already."""
+    assert prompt.endswith(MARKER), prompt
     marker_char = len(prompt) - len(MARKER)
     encoded = tokenizer(prompt, return_offsets_mapping=True)
     offsets: Sequence[tuple[int, int]] = encoded["offset_mapping"]
@@ -82,15 +87,22 @@ def encode_example(
     tokenizer: "PreTrainedTokenizerBase", text: str, language: str | None, code: str
 ) -> Example:
     """Prompt and completion tokenised apart, so that the boundary is the same as in generation."""
+    return encode_answer(tokenizer, encode_prompt(tokenizer, text, language), code)
+
+
+def encode_answer(
+    tokenizer: "PreTrainedTokenizerBase", prompt: EncodedPrompt, code: str, finished: bool = True
+) -> Example:
+    """A prompt with one answer to it; an answer that was cut off has no end."""
     if tokenizer.eos_token_id is None:
         raise UserError(
             "the tokenizer has no end-of-sequence token, so a model could not learn where to stop",
             "set eos_token in the checkpoint's tokenizer_config.json",
         )
-    prompt = encode_prompt(tokenizer, text, language)
     completion = tokenizer(code.strip("\n"), add_special_tokens=False)["input_ids"]
+    end = (tokenizer.eos_token_id,) if finished else ()
     return Example(
-        input_ids=(*prompt.input_ids, *completion, tokenizer.eos_token_id),
+        input_ids=(*prompt.input_ids, *completion, *end),
         marker_start=prompt.marker_start,
         completion_start=len(prompt.input_ids),
     )

@@ -1,5 +1,6 @@
-"""Read the raw records of data files: JSONL, JSON and Parquet; files, globs and directories."""
+"""Read the raw records of data files: JSONL, JSON, Parquet, CSV; files, globs and directories."""
 
+import csv
 import glob
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,8 @@ from codemoe.errors import UserError
 from codemoe.jsonl import parse_json, parse_object, read_lines
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet")
+# CSV only where a caller asks for it: folders of rows hold lists of what was dropped, too.
+WITH_CSV = (*SUFFIXES, ".csv")
 _JSON = "expected one JSON object per line, or one list of objects"
 
 
@@ -24,20 +27,20 @@ class Record(NamedTuple):
         return f"{self.path}:{self.line}"
 
 
-def find_data_files(path: str | Path) -> list[Path]:
+def find_data_files(path: str | Path, suffixes: tuple[str, ...] = SUFFIXES) -> list[Path]:
     """The data files a path means, sorted: one file, a glob's matches, or a directory's content.
 
     Raises UserError when there is none, or a file's kind is unknown.
     """
     root = Path(path).expanduser()
-    kinds = ", ".join(SUFFIXES)
+    kinds = ", ".join(suffixes)
     if root.is_dir():
-        files = sorted(p for p in root.rglob("*") if p.is_file() and p.name.endswith(SUFFIXES))
+        files = sorted(p for p in root.rglob("*") if p.is_file() and p.name.endswith(suffixes))
         if not files:
             raise UserError(f"no data in directory {path}; expected files ending in {kinds}")
         return files
     if root.exists():
-        if not root.name.endswith(SUFFIXES):
+        if not root.name.endswith(suffixes):
             raise UserError(f"{path}: unknown kind of data file; expected {kinds}")
         return [root]
     matches = sorted(Path(match) for match in glob.glob(str(root), recursive=True))
@@ -46,7 +49,7 @@ def find_data_files(path: str | Path) -> list[Path]:
             f"data source {path} does not exist (nothing matches, from {Path.cwd()})",
             "name a file, a glob or a directory in the recipe's data section",
         )
-    return [file for match in matches for file in find_data_files(match)]
+    return [file for match in matches for file in find_data_files(match, suffixes)]
 
 
 def read_records(path: Path) -> Iterator[Record]:
@@ -54,7 +57,8 @@ def read_records(path: Path) -> Iterator[Record]:
 
     Raises UserError with file and line for what cannot be read, and for a file without records.
     """
-    reader = _read_parquet if path.name.endswith(".parquet") else _read_json
+    readers = {".parquet": _read_parquet, ".csv": _read_csv}
+    reader = readers.get(path.suffix, _read_json)
     empty = True
     for record in reader(path):
         empty = False
@@ -94,3 +98,20 @@ def _read_parquet(path: Path) -> Iterator[Record]:
     except (OSError, ValueError, pa.ArrowException) as error:
         where = f" (after row {line})" if line else ""
         raise UserError(f"cannot read {path} as Parquet{where}: {error}") from error
+
+
+def _read_csv(path: Path) -> Iterator[Record]:
+    """With a line of names first. A field may be as long as a program."""
+    csv.field_size_limit(2**31 - 1)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.DictReader(file, strict=True)
+            for value in rows:
+                if None in value or None in value.values():
+                    raise UserError(
+                        f"{path}:{rows.line_num}: the row has not as many fields as the first line "
+                        f"has names ({', '.join(rows.fieldnames or ())})"
+                    )
+                yield Record(path, rows.line_num, value)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"cannot read {path} as CSV: {error}") from None

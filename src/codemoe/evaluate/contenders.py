@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from codemoe.data.rows import Row
-from codemoe.recipe import ModelName, Recipe
+from codemoe.recipe import DENSE, ModelName, Recipe
 
 if TYPE_CHECKING:
     from codemoe.models.generate import Route
@@ -31,9 +31,7 @@ def _base_inputs(recipe: Recipe) -> Inputs:
 
 
 def _expert_inputs(recipe: Recipe) -> Inputs:
-    run_dir = recipe.run_dir
-    experts = {f"experts/{e}": run_dir / "experts" / e for e in recipe.expert_filters}
-    return _base_inputs(recipe) | experts
+    return _base_inputs(recipe) | recipe.expert_inputs
 
 
 def _dense_inputs(recipe: Recipe) -> Inputs:
@@ -55,12 +53,11 @@ def _open_base(recipe: Recipe) -> "CodeModel":
     return load_base(read_reference(recipe.run_dir / "base"))
 
 
-def _open_adapters(names: Callable[[Recipe], Sequence[str]]) -> Callable[[Recipe], "CodeModel"]:
+def _open_adapters(folders: Callable[[Recipe], Inputs]) -> Callable[[Recipe], "CodeModel"]:
     def opened(recipe: Recipe) -> "CodeModel":
         from codemoe.models.load import attach_experts
 
-        adapters = {name: recipe.run_dir / "experts" / name for name in names(recipe)}
-        return attach_experts(_open_base(recipe), adapters, "all")
+        return attach_experts(_open_base(recipe), folders(recipe), "all")
 
     return opened
 
@@ -119,14 +116,16 @@ CONTENDERS: dict[ModelName, Contender] = {
     # Alone, an expert is a plain LoRA: it acts on all tokens.
     "expert": Contender(
         _expert_inputs,
-        _open_adapters(lambda recipe: list(recipe.expert_filters)),
+        _open_adapters(lambda recipe: recipe.expert_dirs),
         _own("all"),
         needs_own_expert=True,
     ),
     "merged-ties": _merged("ties"),
     "merged-average": _merged("average"),
     "dense-all": Contender(
-        _dense_inputs, _open_adapters(lambda recipe: ["dense-all"]), _dense_route
+        _dense_inputs,
+        _open_adapters(lambda recipe: {DENSE: recipe.run_dir / "experts" / DENSE}),
+        _dense_route,
     ),
     "moe-token": Contender(_mixture_inputs, _open_mixture, _by("token"), "token"),
     "moe-sequence": Contender(_mixture_inputs, _open_mixture, _by("sequence"), "sequence"),

@@ -25,7 +25,7 @@ def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
             folder = Path(resolve(reference.model))
             if not folder.is_dir():
                 folder = snapshot(reference.model, reference.revision, "the run's base")
-            folders = [run_dir / "experts" / expert for expert in experts]
+            folders = list(recipe.expert_dirs.values())
             merge_adapters(
                 folder,
                 folders,
@@ -52,7 +52,7 @@ def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
             run_dir / "merged" / name,
             "merged",
             config,
-            {"base": run_dir / "base"} | {f"experts/{e}": run_dir / "experts" / e for e in experts},
+            {"base": run_dir / "base"} | recipe.expert_inputs,
             work,
             seed=recipe.seed,
             redo=redo,

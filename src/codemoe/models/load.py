@@ -280,8 +280,10 @@ def load_model(argument: str) -> CodeModel:
 
 def _load_single_adapter(path: Path) -> CodeModel:
     """One expert of a run, or any PEFT LoRA or full-MLP directory, on the base it names."""
-    base_dir = path.parent.parent / "base"
-    of_a_run = is_finished(path) and read_manifest(path)["kind"] in ("expert", "dense")
+    kind = read_manifest(path)["kind"] if is_finished(path) else None
+    run_dir = path.parent.parent.parent if kind == "aligned" else path.parent.parent
+    base_dir = run_dir / "base"
+    of_a_run = kind in ("expert", "dense", "aligned")
     if of_a_run and is_finished(base_dir):
         reference = read_reference(base_dir)
     else:

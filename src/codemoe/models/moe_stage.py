@@ -23,7 +23,7 @@ def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
             "expert_of_language": recipe.expert_of_language(),
             "seed": recipe.seed,
         },
-        {"base": run_dir / "base"} | {f"experts/{e}": run_dir / "experts" / e for e in experts},
+        {"base": run_dir / "base"} | recipe.expert_inputs,
         lambda out: _assemble(recipe, out),
         seed=recipe.seed,
         redo=redo,
@@ -45,14 +45,14 @@ def _assemble(recipe: Recipe, out: Path) -> None:
     base_dir = recipe.run_dir / "base"
     reference = read_reference(base_dir)
     entries = []
-    for name in recipe.expert_filters:
+    sources = recipe.expert_dirs
+    for name, source in sources.items():
         folder = out / "experts" / name
         folder.mkdir(parents=True, exist_ok=True)
-        trained = recipe.run_dir / "experts" / name
-        for file in expert_files(trained):
-            shutil.copyfile(trained / file, folder / file)
+        for file in expert_files(source):
+            shutil.copyfile(source / file, folder / file)
         entries.append({"name": name, "path": f"experts/{name}"})
-    about = read_training([recipe.run_dir / "experts" / name for name in recipe.expert_filters])
+    about = read_training(list(sources.values()))
     write_card(
         out,
         reference,

@@ -92,6 +92,13 @@ def _candidates(recipe: Recipe, stages: tuple[str, ...]) -> Iterator[str]:
             yield f"experts.train.batch_size={train.batch_size // 2}"
         if train.max_length > 256:
             yield f"experts.train.max_length={train.max_length // 2}"
+    if "align" in stages and recipe.align is not None:
+        if recipe.align.train.batch_size > 1 and recipe.align.method != "grpo":
+            yield f"align.train.batch_size={recipe.align.train.batch_size // 2}"
+        if recipe.align.batch_size > 1:
+            yield f"align.batch_size={recipe.align.batch_size // 2}"
+        if base.model is not None and base.quantization == "none":
+            yield "base.quantization=4bit"
     if "base" in stages and base.from_scratch is not None:
         tokens, length = base.from_scratch.batch_tokens, base.from_scratch.sequence_length
         if tokens > length:

@@ -7,6 +7,7 @@ from math import ceil
 import torch
 from transformers import PreTrainedConfig
 
+from codemoe.align_config import AlignConfig
 from codemoe.evaluate.contenders import unavailable
 from codemoe.plan.shape import Shape, adapter_parameters, find_config, shape_of
 from codemoe.plan.simulate import (
@@ -71,6 +72,7 @@ def plan_recipe(recipe: Recipe) -> RecipePlan:
         StagePlan("data", note="as large as the sources; no model is needed"),
         _base(recipe, base),
         _experts(recipe, base),
+        *([_align(recipe, base, recipe.align)] if recipe.align else []),
         _merge(recipe, base, num_experts),
         StagePlan(
             "moe",
@@ -172,6 +174,43 @@ def _experts(recipe: Recipe, base: Shape) -> StagePlan:
         note=f"{num_experts} experts"
         + (" and the dense baseline" if recipe.experts.dense_baseline else "")
         + f"; every sample as long as {train.max_length} tokens, so at most",
+    )
+
+
+def _align(recipe: Recipe, base: Shape, align: AlignConfig) -> StagePlan:
+    """Sampling or training, whichever takes more; a pair is two rows. How many pairs there will be
+    is not known, so as many as there may be."""
+    lora, train = recipe.experts.lora, align.train
+    num_experts = len(recipe.expert_filters)
+    expert = adapter_parameters(base.config, lora)
+    prompt, new = _prompt(recipe, base), align.max_new_tokens or recipe.eval.max_new_tokens
+    tasks = num_experts * (align.max_tasks or recipe.data.max_rows_per_language or 1000)
+    answers = tasks * align.samples_per_task
+    width = min(train.max_length, _window(base) or train.max_length)
+    by_pairs = align.method != "grpo"
+    rows = train.batch_size * (2 if by_pairs else 1)
+    learned = TrainConfig(batch_size=rows, max_length=width)
+    quantization = recipe.base.quantization
+    peaks = {}
+    for name, dtype in (("gpu", _GPU), ("cpu", _CPU)):
+        held = _weights(recipe, base, expert)[f"{name}_bytes"]
+        sampling = held + _answering(base.config, align.batch_size, prompt, new, dtype)
+        training = training_bytes(base, lora, learned, quantization, dtype)
+        peaks[name] = max(training, sampling if answers else 0.0)
+    tokens = width * train.epochs * (2 * tasks * align.pairs_per_task if by_pairs else answers)
+    # Forward and backward of the adapter, and the reference's forward.
+    flops = _training_flops(base, tokens, width, 6) + 6.0 * expert * tokens
+    flops += 2.0 * base.multiplied * (prompt + new) * answers
+    batches = ceil(answers / align.batch_size)
+    return StagePlan(
+        "align",
+        peaks["gpu"],
+        peaks["cpu"],
+        disk=4.0 * num_experts * expert + 4e3 * answers,
+        disk_while_running=2 * 12.0 * expert,
+        work=Work(flops, decoded_bytes=base.bytes(2, quantization) * new * batches),
+        note=f"{align.method}: {answers:,} answers sampled and tested"
+        + (f", {align.pairs_per_task} pairs a task at most" if by_pairs and answers else ""),
     )
 
 

@@ -37,6 +37,7 @@ class ActivationMask:
 
         self.current_BT1: torch.Tensor | None = None
         self._places: tuple[torch.Tensor, torch.Tensor] | None = None
+        self._generating = False
         for module in model.modules():
             if isinstance(module, Masked):
                 module.mask = self
@@ -62,10 +63,21 @@ class ActivationMask:
             self._places = active_N.nonzero()[:, 0], (~active_N).nonzero()[:, 0]
         return self._places
 
+    @contextmanager
+    def on_prompts(self, active_BT1: torch.Tensor) -> Iterator[None]:
+        """While answers are generated: prompts are read with this mask, and every step after them,
+        of one token a row, is active."""
+        self._generating = True
+        try:
+            with self.on(active_BT1):
+                yield
+        finally:
+            self._generating = False
+
     def _apply(
         self, module: nn.Module, args: tuple[torch.Tensor, ...], update_BTO: torch.Tensor
     ) -> torch.Tensor | None:
-        if self.current_BT1 is None:
+        if self.current_BT1 is None or (self._generating and update_BTO.shape[1] == 1):
             return None
         return update_BTO * self.current_BT1.to(update_BTO.dtype)
 

@@ -1,6 +1,5 @@
 """The `experts` stage: one adapter, or whole MLPs, per expert; the dense baseline on all data."""
 
-import json
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,6 +9,7 @@ from codemoe.artifacts import Redo, run_stage
 from codemoe.errors import UserError
 from codemoe.recipe import DENSE, ExpertFilter, LoraConfig, Recipe, TrainConfig
 from codemoe.train.expert_job import ExpertJob, launch, run_job
+from codemoe.train.saved_adapter import settle
 from codemoe.train_config import UNFELT
 
 
@@ -107,7 +107,7 @@ def _train(
         if lora is None:
             kind_of, library, what = "full-MLP", "codemoe", "Complete copies of the base's MLPs"
         else:
-            _settle(out / "adapter_config.json")
+            settle(out / "adapter_config.json")
             kind_of, library = "LoRA", "peft"
             what = f"A LoRA adapter of rank {lora.rank} ({lora.target} projections)"
         about = read_training([out])
@@ -131,12 +131,3 @@ def _train(
         seed=recipe.seed,
         redo=redo,
     )
-
-
-def _settle(path: Path) -> None:
-    """Sort what PEFT keeps in sets: their order is another one in every process."""
-    config = json.loads(path.read_text())
-    for key, value in config.items():
-        if isinstance(value, list):
-            config[key] = sorted(value, key=str)
-    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")

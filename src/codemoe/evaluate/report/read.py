@@ -335,7 +335,7 @@ def _stages(run_dir: Path) -> list[Stage]:
                     visit(path)
 
     visit(run_dir)
-    order = ("data", "base", "experts", "merged", "moe", "router", "eval")
+    order = ("data", "base", "experts", "aligned", "merged", "moe", "router", "eval")
     rank = {name: i for i, name in enumerate(order)}
     return sorted(found, key=lambda s: (rank.get(s.name.partition("/")[0], len(order)), s.name))
 

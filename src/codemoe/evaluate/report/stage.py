@@ -70,7 +70,7 @@ def _card(recipe: Recipe, out: Path) -> None:
     if scores is None or recipe.eval.split != "test":
         return
     experts = list(recipe.expert_filters)
-    about = read_training([recipe.run_dir / "experts" / name for name in experts])
+    about = read_training(list(recipe.expert_dirs.values()))
     write_card(
         out,
         read_reference(recipe.run_dir / "base"),

@@ -1,0 +1,1 @@
+"""Preference pairs out of a model's own answers: sample, run the tests, compare."""
