@@ -228,6 +228,13 @@ def test_each_row_has_its_own_rule_of_sampling() -> None:
         assert [drawn([row], seed)[0] for seed in range(200)] == [one[row] for one in together]
 
 
+@pytest.mark.parametrize("sampling", [Sampling(1.0, 5e-324), Sampling(5e-324), Sampling(1e-4)])
+def test_extreme_samplings_are_greedy_and_no_error(sampling: Sampling) -> None:
+    logits_BV = torch.tensor([[300.0, -200.0, 310.0], [1.0, 2.0, 0.0]])
+    generators = [torch.Generator().manual_seed(row) for row in range(2)]
+    assert choose(logits_BV, [sampling] * 2, generators).tolist() == [2, 1]
+
+
 def test_a_mixture_folder_is_the_mixture(moe: CodeModel, tmp_path: Path) -> None:
     """What the server's tests open is what these tests hold."""
     from codemoe.models.load import load_model

@@ -10,6 +10,10 @@ import torch
 from codemoe.errors import UserError
 
 
+# Below, logits divided by the temperature leave float32, and one token has all the mass anyway.
+_COLDEST = 1e-5
+
+
 @dataclass(frozen=True)
 class Sampling:
     """Greedy at temperature 0; nucleus sampling (arXiv:1904.09751) with `top_p` otherwise."""
@@ -31,7 +35,7 @@ def choose(
     """Next token ids (B,) from float logits; each row draws by its own rule and from a generator
     of its own, so that its neighbours do not matter."""
     token_B = logits_BV.argmax(-1)
-    drawn = [row for row, sampling in enumerate(samplings) if sampling.temperature > 0.0]
+    drawn = [row for row, sampling in enumerate(samplings) if sampling.temperature > _COLDEST]
     if not drawn:
         return token_B
     own = [samplings[row] for row in drawn]
@@ -43,9 +47,11 @@ def choose(
         tops = [[one.top_p if one.top_p < 1.0 else float("inf")] for one in own]
         top_B1 = torch.tensor(tops, device=logits_BV.device)
         sorted_BV, order_BV = probs_BV.sort(-1, descending=True)
-        # A token stays while the mass before it is below top_p, so the first always stays.
-        before_BV = sorted_BV.cumsum(-1) - sorted_BV
-        sorted_BV = sorted_BV.masked_fill(before_BV >= top_B1, 0.0)
+        # A token stays while the mass before it is below top_p; the first always does, though a
+        # top_p of 1e-50 is 0 in float32.
+        cut_BV = sorted_BV.cumsum(-1) - sorted_BV >= top_B1
+        cut_BV[:, 0] = False
+        sorted_BV = sorted_BV.masked_fill(cut_BV, 0.0)
         probs_BV = torch.zeros_like(probs_BV).scatter(-1, order_BV, sorted_BV)
     for row, probs_V in zip(drawn, probs_BV, strict=True):
         token_B[row] = torch.multinomial(probs_V, 1, generator=generators[row])[0]

@@ -74,7 +74,7 @@ def app_for(service: Service) -> App:
             allow_headers=["*"],
             expose_headers=["x-request-id"],
         )
-    return Front(inner, service.metrics, paths)
+    return Front(inner, service.settings, service.metrics, paths)
 
 
 def _endpoints(service: Service) -> FastAPI:

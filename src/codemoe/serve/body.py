@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from typing import Any, NoReturn
 
 from codemoe.serve.asgi import App, Message, Receive, Scope, Send, header, send_error
@@ -10,6 +11,7 @@ from codemoe.serve.settings import Settings
 
 # Larger ones are parsed in a thread, so that others are answered meanwhile.
 _LARGE = 64 << 10
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 class Body:
@@ -87,6 +89,11 @@ def check_json(body: bytes) -> None:
         raise bad(f"the body is no JSON: {error}"[:200]) from None
     if not isinstance(value, dict):
         raise bad("the body must be a JSON object")
+    if _SURROGATE.search(body):
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise bad("the body has half a character (a surrogate without its other)") from None
 
 
 def _no_number(name: str) -> NoReturn:

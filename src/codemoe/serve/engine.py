@@ -77,7 +77,7 @@ class Engine:
     def state(self) -> State:
         if self._stopping:
             return "stopped"
-        if not self.is_alive:
+        if self._over or not self.is_alive:
             return "failed"
         if self.draining:
             return "draining"

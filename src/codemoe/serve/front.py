@@ -7,8 +7,9 @@ import time
 import uuid
 
 from codemoe.serve.asgi import App, Message, Receive, Scope, Send, header, send_error
-from codemoe.serve.errors import as_api_error
+from codemoe.serve.errors import ApiError, as_api_error
 from codemoe.serve.metrics import Metrics
+from codemoe.serve.settings import Settings
 
 logger = logging.getLogger("codemoe.serve")
 
@@ -17,8 +18,11 @@ _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class Front:
-    def __init__(self, app: App, metrics: Metrics, paths: frozenset[str]) -> None:
+    def __init__(
+        self, app: App, settings: Settings, metrics: Metrics, paths: frozenset[str]
+    ) -> None:
         self.app = app
+        self.settings = settings
         self.metrics = metrics
         self.paths = paths  # others are one path in the metrics
 
@@ -40,7 +44,11 @@ class Front:
             await send(message)
 
         try:
-            await self.app(scope, receive, send_with_id)
+            if _is_too_large(scope, self.settings.max_header_bytes):
+                error = ApiError(431, "the request's head is too large", "head_too_large")
+                await send_error(send_with_id, error, close=True)
+            else:
+                await self.app(scope, receive, send_with_id)
         except Exception as error:
             logger.exception("request %s failed", request_id)
             if not status:
@@ -50,3 +58,10 @@ class Front:
         self.metrics.request(path, status, seconds)
         # No query, no body, no key: whoever reads the log need not be trusted with them.
         logger.info("%s %s %d %.3fs %s", scope["method"], path, status, seconds, request_id)
+
+
+def _is_too_large(scope: Scope, most: int) -> bool:
+    """A head that comes in one piece passes the protocol's own bound, which is for unfinished
+    ones."""
+    target = len(scope["raw_path"]) + len(scope["query_string"])
+    return target + sum(len(name) + len(value) + 4 for name, value in scope["headers"]) > most

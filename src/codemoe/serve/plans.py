@@ -52,9 +52,10 @@ def plan_completion(served: Served, settings: Settings, request: CompletionReque
     if request.best_of is not None and request.best_of != (request.n or 1):
         raise bad("best_of differs from n: this server does not choose among answers", "best_of")
     prompts, ends = _completion_prompts(served, request)
-    asked = request.max_tokens or COMPLETION_TOKENS
-    plan = _plan(served, settings, request, prompts, asked, request.logprobs, "prompt")
-    return replace(plan, rows=[replace(row, ends=ends) for row in plan.rows])
+    plan = _plan(served, settings, request, prompts, request.max_tokens, request.logprobs, "prompt")
+    most = COMPLETION_TOKENS if request.max_tokens is None else settings.max_tokens
+    rows = [replace(r, ends=ends, max_new_tokens=min(r.max_new_tokens, most)) for r in plan.rows]
+    return replace(plan, rows=rows)
 
 
 def conversation(messages: Sequence[Message]) -> tuple[list[tuple[str, str]], str]:
@@ -148,6 +149,8 @@ def _plan(
     )
     rows: list[Wanted] = []
     for prompt in prompts:
+        if len(prompt.input_ids) == 1 and route.by != "none":
+            raise bad("one token is too little for an expert to take over after it", param)
         tokens = _max_tokens(served, settings, prompt, asked, param)
         try:
             check_request(served.model, [prompt], route)

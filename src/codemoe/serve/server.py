@@ -72,7 +72,7 @@ def make_server(service: Service) -> uvicorn.Server:
             ws="none",
             lifespan="off",
             log_config=None,
-            access_log=False,
+            log_level=logging.WARNING,  # its lines about requests hold queries
             server_header=False,
             backlog=settings.max_connections,
             limit_concurrency=settings.max_connections,
