@@ -14,35 +14,17 @@ from codemoe.models.generate import (
     generate_with_each_expert,
     route_prompts,
 )
-from codemoe.models.load import CodeModel, attach_experts, load_base
-from codemoe.models.reference import BaseReference
-from codemoe.models.routers_file import SequenceRouter
+from codemoe.models.load import CodeModel
 from codemoe.models.routes import HandOver
 from codemoe.models.sampling import Sampling, choose
-from codemoe.routing.routers import LinearRouter
-from tests.models.tiny import random_adapter, save_checkpoint, tiny_model
+from tests.models.mixtures import tiny_mixture
 
 TEXTS = ["add two numbers", "a", "the sum of the squares of all the even numbers in a long list"]
 
 
 @pytest.fixture(scope="module")
 def moe(tmp_path_factory: pytest.TempPathFactory) -> CodeModel:
-    folder = tmp_path_factory.mktemp("moe")
-    base = save_checkpoint(tiny_model("mistral"), folder / "base")
-    adapters = {n: random_adapter(base, folder / n, "mlp", 3, i) for i, n in enumerate("ab")}
-    model = attach_experts(
-        load_base(BaseReference(str(base))), adapters, "completion", {"python": "a", "java": "b"}
-    )
-    generator = torch.Generator().manual_seed(0)
-    router = LinearRouter(torch.randn(2, 64, generator=generator), torch.zeros(2))
-    gates = tuple(LinearRouter(torch.randn(2, 32, generator=generator)) for _ in range(2))
-    assert model.mixture is not None
-    return replace(
-        model,
-        mixture=replace(
-            model.mixture, sequence_router=SequenceRouter(1, router), token_routers=gates
-        ),
-    )
+    return tiny_mixture(tmp_path_factory.mktemp("moe"))
 
 
 def _prompts(moe: CodeModel) -> list:
@@ -195,7 +177,7 @@ def test_a_fence_hands_the_text_to_its_languages_expert(
 ) -> None:
     """From the first token after the fence on the other expert acts, and only in that row."""
     monkeypatch.setattr(
-        "codemoe.models.generate.Fences.read",
+        "codemoe.models.running.Fences.read",
         lambda self, ids: "b" if len(ids) == 4 and ids[:2] == first else None,
     )
     prompts = [_prompts(moe)[0], _prompts(moe)[2]]
@@ -271,14 +253,14 @@ def test_a_tokenizer_that_swallows_the_marker(moe: CodeModel) -> None:
 def test_sampling() -> None:
     logits_BV = torch.log(torch.tensor([[0.5, 0.3, 0.15, 0.05]])).repeat(4000, 1)
     generator = [torch.Generator().manual_seed(0)] * 4000
-    drawn = choose(logits_BV, Sampling(temperature=1.0), generator)
+    drawn = choose(logits_BV, [Sampling(temperature=1.0)] * 4000, generator)
     shares = torch.bincount(drawn, minlength=4) / 4000
     assert shares.tolist() == pytest.approx([0.5, 0.3, 0.15, 0.05], abs=0.03)
     # The nucleus of 0.75 is the first two tokens, renormalised.
-    drawn = choose(logits_BV, Sampling(temperature=1.0, top_p=0.75), generator)
+    drawn = choose(logits_BV, [Sampling(temperature=1.0, top_p=0.75)] * 4000, generator)
     shares = torch.bincount(drawn, minlength=4) / 4000
     assert shares.tolist() == pytest.approx([0.625, 0.375, 0, 0], abs=0.03)
-    assert choose(logits_BV[:2], Sampling(), generator[:2]).tolist() == [0, 0]
+    assert choose(logits_BV[:2], [Sampling()] * 2, generator[:2]).tolist() == [0, 0]
 
 
 def test_a_sampled_batch_answers_as_one_by_one(moe: CodeModel) -> None:

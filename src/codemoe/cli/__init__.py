@@ -14,7 +14,11 @@ from codemoe.cli import plan  # isort: split
 
 from codemoe.cli import preview  # isort: split
 
-from codemoe.cli import generate, mixture  # isort: split
+from codemoe.cli import generate  # isort: split
+
+from codemoe.cli import serve  # isort: split
+
+from codemoe.cli import mixture  # isort: split
 
 from codemoe.cli import score  # isort: split
 
@@ -44,6 +48,7 @@ __all__ = [
     "plan",
     "preview",
     "score",
+    "serve",
     "sweep",
 ]
 

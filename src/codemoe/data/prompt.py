@@ -45,16 +45,50 @@ def format_prompt(text: str, language: str | None = None) -> str:
 
 
 def encode_prompt(
-    tokenizer: "PreTrainedTokenizerBase", text: str, language: str | None = None
+    tokenizer: "PreTrainedTokenizerBase",
+    text: str,
+    language: str | None = None,
+    earlier: Sequence[tuple[str, str]] = (),
 ) -> EncodedPrompt:
-    """Tokenise a prompt as one string, as any other server would, and find its marker in it."""
-    return encode_formatted(tokenizer, format_prompt(text, language))
+    """Tokenise a prompt as one string, as any other server would, and find its marker in it.
+
+    `earlier` are (text, answer) of a conversation, written before it in the same form.
+    """
+    before = "".join(f"{format_prompt(t)}{answer.strip()}\n\n" for t, answer in earlier)
+    prompt = before + format_prompt(text, language)
+    return _encode(tokenizer, prompt, len(prompt) - len(MARKER))
 
 
 def encode_formatted(tokenizer: "PreTrainedTokenizerBase", prompt: str) -> EncodedPrompt:
-    """The same for a prompt that has the format already."""
+    """The same for one prompt that has the format already."""
     assert prompt.endswith(MARKER), prompt
-    marker_char = len(prompt) - len(MARKER)
+    return _encode(tokenizer, prompt, len(prompt) - len(MARKER))
+
+
+def encode_raw(tokenizer: "PreTrainedTokenizerBase", text: str) -> EncodedPrompt:
+    """A text to be continued as it is. Experts take over at its last marker; at its last token
+    where it has none."""
+    at = text.rfind(MARKER)
+    return _encode(tokenizer, text, at) if at >= 0 else _at_the_end(_encode(tokenizer, text, 0))
+
+
+def encode_ids(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int]) -> EncodedPrompt:
+    """Tokens to be continued as they are; a marker is seen only where it is the end of them."""
+    for length in range(1, min(_MARKER_TOKENS, len(ids)) + 1):
+        if tokenizer.decode(list(ids[-length:])) == MARKER:
+            return EncodedPrompt(tuple(ids), len(ids) - length)
+    return _at_the_end(EncodedPrompt(tuple(ids), 0))
+
+
+# More than any tokenizer needs for the marker: it has nine characters.
+_MARKER_TOKENS = len(MARKER)
+
+
+def _at_the_end(prompt: EncodedPrompt) -> EncodedPrompt:
+    return EncodedPrompt(prompt.input_ids, max(0, len(prompt.input_ids) - 1))
+
+
+def _encode(tokenizer: "PreTrainedTokenizerBase", prompt: str, marker_char: int) -> EncodedPrompt:
     encoded = tokenizer(prompt, return_offsets_mapping=True)
     offsets: Sequence[tuple[int, int]] = encoded["offset_mapping"]
     ids = tuple(encoded["input_ids"])

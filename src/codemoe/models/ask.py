@@ -31,7 +31,7 @@ def answer(
     A named expert, or the expert of a named language, answers; otherwise the router chooses.
     """
     model = load_model(model_argument)
-    route, by = _route(model, language, expert, follow_fences)
+    route, by = route_of(model, language, expert, follow_fences)
     if token_gates:
         route, by = Route("token"), "token gates"
     prompt = encode_prompt(model.tokenizer, text, language)
@@ -58,7 +58,7 @@ def compare(
     )
     return {
         "answers": [_one(result) for result in results],
-        "routing": None if routed is None else _told(routed, "the sequence router"),
+        "routing": None if routed is None else told(routed, "the sequence router"),
         "prompt_tokens": len(prompt.input_ids),
     }
 
@@ -73,7 +73,7 @@ def _routing(model: CodeModel, result: Generation, by: str) -> dict[str, Any] | 
     if result.choice is None:
         return None
     others = [{"token": one.token, "expert": one.expert} for one in result.hand_overs]
-    return _told(result.choice, by) | ({"hand_overs": others} if others else {})
+    return told(result.choice, by) | ({"hand_overs": others} if others else {})
 
 
 def _one(result: Generation) -> dict[str, Any]:
@@ -86,7 +86,8 @@ def _one(result: Generation) -> dict[str, Any]:
     }
 
 
-def _told(choice: Choice, by: str) -> dict[str, Any]:
+def told(choice: Choice, by: str) -> dict[str, Any]:
+    """A choice as programs read it."""
     return {
         "by": by,
         "expert": choice.expert,
@@ -95,9 +96,10 @@ def _told(choice: Choice, by: str) -> dict[str, Any]:
     }
 
 
-def _route(
-    model: CodeModel, language: str | None, expert: str | None, follow_fences: bool
+def route_of(
+    model: CodeModel, language: str | None, expert: str | None, follow_fences: bool = False
 ) -> tuple[Route, str]:
+    """How one prompt is routed, and who decides: a name, or else the router."""
     mixture = model.mixture
     if mixture is None:
         if expert is not None:

@@ -1,12 +1,14 @@
 """Prompts in one batch and their way through a model: padding, the cache, the rows still alive."""
 
-# B batch, T tokens, V vocabulary
+# B batch, T tokens, H heads, D of a head, V vocabulary
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from codemoe.data.prompt import EncodedPrompt
 
@@ -98,10 +100,46 @@ class Decoder:
         return out.logits[:, -1]
 
     def keep(self, rows: torch.Tensor) -> None:
-        """Drop finished rows, so that a batch does not wait for its longest answer at full cost."""
+        """Only these rows go on, so that a batch does not wait for its longest answer at full
+        cost; columns that only the others had used go too. A row may be named several times."""
         self.cache.batch_select_indices(rows)
         self.mask_BT = self.mask_BT[rows]
         self.position_B1 = self.position_B1[rows]
+        unused = int(self.mask_BT.argmax(1).min())
+        if unused:
+            self._resize(self.mask_BT.shape[1] - unused)
+
+    def join(self, other: "Decoder") -> None:
+        """Another decoder's rows go on in this one; both have read what they were given.
+
+        Right-aligned: whose columns are fewer gets masked ones on its left. Positions are each
+        row's own, so where its columns stand does not matter.
+        """
+        width = max(self.mask_BT.shape[1], other.mask_BT.shape[1])
+        self._resize(width)
+        other._resize(width)
+        for own, new in zip(self.cache.layers, other.cache.layers, strict=True):
+            assert isinstance(own, DynamicLayer)
+            assert isinstance(new, DynamicLayer)
+            own.keys = torch.cat([_held(own.keys), _held(new.keys)])
+            own.values = torch.cat([_held(own.values), _held(new.values)])
+        self.mask_BT = torch.cat([self.mask_BT, other.mask_BT])
+        self.position_B1 = torch.cat([self.position_B1, other.position_B1])
+
+    def _resize(self, width: int) -> None:
+        """Add or take away columns on the left that no row has used."""
+        self.mask_BT = _right_columns(self.mask_BT, width)
+        for layer in self.cache.layers:
+            assert isinstance(layer, DynamicLayer)
+            held = width
+            if isinstance(layer, DynamicSlidingWindowLayer):
+                # Such a layer counts all columns and holds those that a next token can still see.
+                held = min(width, layer.sliding_window - 1)
+                layer.cumulative_length = width
+            keys_BHDT = _held(layer.keys).transpose(-1, -2)
+            values_BHDT = _held(layer.values).transpose(-1, -2)
+            layer.keys = _right_columns(keys_BHDT, held).transpose(-1, -2)
+            layer.values = _right_columns(values_BHDT, held).transpose(-1, -2)
 
     def repeat(self, times: int) -> None:
         """Each row `times` times, with what was read so far: one prefill serves them all."""
@@ -110,3 +148,16 @@ class Decoder:
         self.mask_BT = self.mask_BT.repeat_interleave(times, 0)
         self.positions_BT = self.positions_BT.repeat_interleave(times, 0)
         self.position_B1 = self.position_B1.repeat_interleave(times, 0)
+
+
+def _held(states: torch.Tensor | None) -> torch.Tensor:
+    assert states is not None
+    return states
+
+
+def _right_columns(values_T: torch.Tensor, width: int) -> torch.Tensor:
+    """The last `width` columns of (.., T), with zeros on the left where there are fewer."""
+    missing = width - values_T.shape[-1]
+    if missing > 0:
+        return nn.functional.pad(values_T, (missing, 0))
+    return values_T[..., -missing:]

@@ -4,7 +4,7 @@ The base reads the prompt, the router reads the base's own states in that same p
 expert takes over at the marker.
 """
 
-# B batch, T tokens, E experts, V vocabulary
+# B batch, T tokens, L layers, E experts, V vocabulary
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -30,7 +30,17 @@ class Start:
     logits_BV: torch.Tensor
     gates_B1E: torch.Tensor | None
     choices: Sequence[Choice | None]
-    by_token: bool = False
+    # Token routing: what each layer's gate chose at the last token.
+    gates_BLE: torch.Tensor | None = None
+
+    def rows(self, rows: torch.Tensor) -> "Start":
+        """These rows; one may be named several times."""
+        return Start(
+            self.logits_BV[rows],
+            None if self.gates_B1E is None else self.gates_B1E[rows],
+            [self.choices[row] for row in rows.tolist()],
+            None if self.gates_BLE is None else self.gates_BLE[rows.cpu()],
+        )
 
 
 def start(model: CodeModel, decoder: Decoder, route: Route) -> Start:
@@ -43,8 +53,10 @@ def start(model: CodeModel, decoder: Decoder, route: Route) -> Start:
     first = 0 if everywhere else batch.cut  # the first column that an expert may act on
     if route.by == "token":
         active_BT1 = None if everywhere else batch.marked_BT[:, first:, None]
-        with token_routing(mixture, active_BT1, None, first):
-            return Start(decoder.prefill(0, batch.width), None, none, by_token=True)
+        gates_BLE = torch.zeros(len(none), len(mixture.token_routers), len(mixture.experts))
+        with token_routing(mixture, active_BT1, gates_BLE, first):
+            logits_BV = decoder.prefill(0, batch.width)
+        return Start(logits_BV, None, none, gates_BLE)
     if route.by == "named":
         experts_B = _expert_indices(mixture, route.experts).to(batch.mask_BT.device)
         return _prefill(mixture, decoder, experts_B, first, named(route.experts))
@@ -122,18 +134,17 @@ def choices_of(mixture: Mixture, routing: Routing) -> list[Choice]:
 def token_routing(
     mixture: Mixture,
     active_BT1: torch.Tensor | None,
-    counts_BLE: torch.Tensor | None,
+    gates_BLE: torch.Tensor,
     start: int = 0,
 ) -> Iterator[None]:
-    """Token gates decide in this pass; of a pass over one token a row, `counts_BLE` adds up whom
-    each layer chose."""
+    """Token gates decide in this pass; `gates_BLE` receives whom each layer chose at each row's
+    last token (zeros where a layer has no gate)."""
     if not mixture.token_routers:
         raise UserError("this mixture has no token gates", "codemoe router RECIPE")
     with mixture.layers.use_tokens(mixture.token_routers, active_BT1, start) as records:
         yield
-    if counts_BLE is not None:
-        for layer, routing in records.items():
-            counts_BLE[:, layer] += routing.gates_NE().cpu()
+    for layer, routing in records.items():
+        gates_BLE[:, layer] = routing.gates_NE().unflatten(0, (len(gates_BLE), -1))[:, -1].cpu()
 
 
 def _expert_indices(mixture: Mixture, names: Sequence[str]) -> torch.Tensor:

@@ -10,6 +10,10 @@ import torch
 from codemoe.errors import UserError
 
 
+# Below, logits divided by the temperature leave float32, and one token has all the mass anyway.
+_COLDEST = 1e-5
+
+
 @dataclass(frozen=True)
 class Sampling:
     """Greedy at temperature 0; nucleus sampling (arXiv:1904.09751) with `top_p` otherwise."""
@@ -26,18 +30,29 @@ class Sampling:
 
 
 def choose(
-    logits_BV: torch.Tensor, sampling: Sampling, generators: Sequence[torch.Generator]
+    logits_BV: torch.Tensor, samplings: Sequence[Sampling], generators: Sequence[torch.Generator]
 ) -> torch.Tensor:
-    """Next token ids (B,) from float logits; each row draws from a generator of its own, so that
-    its neighbours do not matter."""
-    if sampling.temperature == 0.0:
-        return logits_BV.argmax(-1)
-    probs_BV = (logits_BV.float() / sampling.temperature).softmax(-1)
-    if sampling.top_p < 1.0:
+    """Next token ids (B,) from float logits; each row draws by its own rule and from a generator
+    of its own, so that its neighbours do not matter."""
+    token_B = logits_BV.argmax(-1)
+    drawn = [row for row, sampling in enumerate(samplings) if sampling.temperature > _COLDEST]
+    if not drawn:
+        return token_B
+    own = [samplings[row] for row in drawn]
+    rows = torch.tensor(drawn, device=logits_BV.device)
+    heat_B1 = torch.tensor([[one.temperature] for one in own], device=logits_BV.device)
+    probs_BV = (logits_BV[rows].float() / heat_B1).softmax(-1)
+    if any(one.top_p < 1.0 for one in own):
+        # A sum of rounded probabilities may pass 1, where nothing may be cut off.
+        tops = [[one.top_p if one.top_p < 1.0 else float("inf")] for one in own]
+        top_B1 = torch.tensor(tops, device=logits_BV.device)
         sorted_BV, order_BV = probs_BV.sort(-1, descending=True)
-        # A token stays while the mass before it is below top_p, so the first always stays.
-        before_BV = sorted_BV.cumsum(-1) - sorted_BV
-        sorted_BV = sorted_BV.masked_fill(before_BV >= sampling.top_p, 0.0)
+        # A token stays while the mass before it is below top_p; the first always does, though a
+        # top_p of 1e-50 is 0 in float32.
+        cut_BV = sorted_BV.cumsum(-1) - sorted_BV >= top_B1
+        cut_BV[:, 0] = False
+        sorted_BV = sorted_BV.masked_fill(cut_BV, 0.0)
         probs_BV = torch.zeros_like(probs_BV).scatter(-1, order_BV, sorted_BV)
-    rows = zip(probs_BV, generators, strict=True)
-    return torch.cat([torch.multinomial(probs_V, 1, generator=g) for probs_V, g in rows])
+    for row, probs_V in zip(drawn, probs_BV, strict=True):
+        token_B[row] = torch.multinomial(probs_V, 1, generator=generators[row])[0]
+    return token_B
