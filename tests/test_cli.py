@@ -27,6 +27,7 @@ COMMANDS = (
     "plan",
     "preview",
     "generate",
+    "serve",
     "add-expert",
     "export",
     "score",

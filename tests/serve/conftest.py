@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx2
 import pytest
+import torch
 
 from codemoe.models.load import CodeModel, load_model
 from codemoe.serve.api import Service
@@ -24,6 +25,15 @@ from codemoe.serve.settings import Settings
 from tests.models.mixtures import save_mixture
 
 Json = dict[str, Any]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads of a tiny model only wait for each other, and clients need processors, too."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
@@ -160,6 +170,17 @@ def process(*arguments: object, ready: str = "serving") -> Iterator[Process]:
         reader.join(5)
 
 
+def error_of(response: Any, status: int) -> Json:
+    """The error, after checking that it is one in OpenAI's form."""
+    assert response.status_code == status, (response.status_code, response.text[:300])
+    body: Json = response.json()
+    assert set(body) == {"error"}
+    assert set(body["error"]) == {"message", "type", "param", "code"}
+    assert body["error"]["message"]
+    assert response.headers["x-request-id"]
+    return dict(body["error"])
+
+
 def events(text: str) -> list[Any]:
     """The JSON of a stream's events; every byte of it is accounted for."""
     import json
@@ -171,4 +192,4 @@ def events(text: str) -> list[Any]:
     return [json.loads(block.removeprefix("data: ")) for block in blocks[:-2]]
 
 
-__all__ = ["Json", "Live", "Process", "events", "process", "running"]
+__all__ = ["Json", "Live", "Process", "error_of", "events", "process", "running"]

@@ -1,10 +1,14 @@
 """`codemoe serve`."""
 
+from importlib.util import find_spec
 from typing import Annotated
 
 import typer
 
 from codemoe.cli.app import app, quiet_libraries
+from codemoe.errors import UserError
+
+_NEEDED = ("fastapi", "prometheus_client", "uvicorn")
 
 
 @app.command()
@@ -40,6 +44,12 @@ def serve(
     Requests are answered together, whatever their languages; the model's name in a request picks
     the mixture, one expert or the base. For example: codemoe serve runs/demo --port 8000
     """
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        raise UserError(
+            f"the server needs {', '.join(missing)}, not installed here",
+            "pip install 'codemoe[serve]'",
+        )
     quiet_libraries()
     from codemoe.serve.settings import Settings
 

@@ -147,7 +147,7 @@ def _answers(reply: type) -> dict[int | str, dict[str, Any]]:
     return {
         200: {
             "model": reply,
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": {"text/event-stream": {}},
             "description": "The answer; with `stream`, chunks of it as server-sent events.",
         }
     }
