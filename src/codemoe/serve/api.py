@@ -118,11 +118,15 @@ def _endpoints(service: Service) -> FastAPI:
         served = service.ready()
         return replies.ModelEntry.model_validate(served.entry(served.find(model)))
 
-    @app.get("/health", summary="200 when requests are taken, else 503; needs no key")
-    async def health() -> replies.Health:
+    @app.get(
+        "/health",
+        summary="200 when requests are taken, else 503; needs no key",
+        response_model=replies.Health,
+    )
+    async def health() -> Response:
         state = service.engine.state
         if state == "ready":
-            return replies.Health(status="ok")
+            return JSONResponse({"status": "ok"})
         return JSONResponse({"status": state}, 503, {"Retry-After": "1"})
 
     @app.get(

@@ -76,7 +76,7 @@ def make_server(service: Service) -> uvicorn.Server:
             server_header=False,
             backlog=settings.max_connections,
             limit_concurrency=settings.max_connections,
-            timeout_keep_alive=settings.keep_alive_s,
+            timeout_keep_alive=settings.keep_alive_s,  # type: ignore[arg-type]  # any seconds do
             timeout_graceful_shutdown=2,  # after the engine has told every request
             h11_max_incomplete_event_size=settings.max_header_bytes,
         )
