@@ -276,6 +276,31 @@ def test_a_draining_server_finishes_and_takes_nothing_new(own: Live) -> None:
     assert found[0].status_code == 200
 
 
+def test_stopping_in_the_middle_of_a_long_pass(
+    own: Live, mixture: CodeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clients are told, though the engine cannot be interrupted."""
+    forward, go_on = mixture.model.forward, threading.Event()
+
+    def stuck(*args: Any, **kwargs: Any) -> Any:
+        go_on.wait(20)
+        return forward(*args, **kwargs)
+
+    monkeypatch.setattr(mixture.model, "forward", stuck)
+    found: list[httpx2.Response] = []
+    thread = threading.Thread(target=lambda: found.append(own.chat("add two numbers")))
+    thread.start()
+    try:
+        own.wait_for(lambda: rows(own)[0] == 1)
+        own.service.engine.stop(0.1)
+        thread.join(5)
+        assert found[0].status_code == 503
+        assert found[0].json()["error"]["code"] == "shutting_down"
+    finally:
+        go_on.set()
+        thread.join()
+
+
 def test_health_does_not_wait_for_the_model(
     own: Live, mixture: CodeModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -127,6 +127,8 @@ class Engine:
             self._changed.notify()
         if self._thread is not None:
             self._thread.join(timeout_s)
+        # In the middle of a long pass nobody else would tell them.
+        self._give_up(not_ready("the server is going down", "shutting_down"))
 
     def _load_and_serve(self, load: Callable[[], CodeModel]) -> None:
         try:
