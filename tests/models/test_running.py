@@ -8,13 +8,15 @@ import torch
 
 from codemoe.data.prompt import EncodedPrompt, encode_prompt
 from codemoe.models.generate import Generation, generate_batch, new_text
-from codemoe.models.load import CodeModel
+from codemoe.models.load import CodeModel, attach_experts, load_base
+from codemoe.models.reference import BaseReference
 from codemoe.models.routes import Route
 from codemoe.models.running import Running
 from codemoe.models.sampling import Sampling, choose
 from codemoe.models.texts import Text
+from tests.models.full import random_full
 from tests.models.mixtures import tiny_mixture
-from tests.models.tiny import CONFIGS, tiny_model, tiny_tokenizer
+from tests.models.tiny import CONFIGS, save_checkpoint, tiny_model, tiny_tokenizer
 
 GREEDY = Sampling()
 
@@ -89,6 +91,19 @@ def test_experts_the_base_and_samplings_share_a_batch(moe: CodeModel) -> None:
         alone = _alone(moe, prompt, route, 25, sampling)
         assert row.finished().token_ids == alone.token_ids
         assert (row.choice and row.choice.expert) == (alone.choice and alone.choice.expert)
+
+
+def test_full_mlp_experts_and_the_base_share_a_batch(tmp_path: Path) -> None:
+    base = save_checkpoint(tiny_model("mistral"), tmp_path / "base")
+    folders = {name: random_full(base, tmp_path / name, i) for i, name in enumerate("ab")}
+    model = attach_experts(load_base(BaseReference(str(base))), folders, "completion")
+    prompt = encode_prompt(model.tokenizer, "add two numbers")
+    routes = [Route("named", ("a",)), Route("none"), Route("named", ("b",))]
+    rows = [_row(model, prompt, 12) for _ in routes]
+    _run(Running(model), list(zip((0, 2, 4), [prompt] * 3, routes, rows, strict=True)))
+    for route, row in zip(routes, rows, strict=True):
+        assert row.finished() == _alone(model, prompt, route, 12)
+    assert len({tuple(row.token_ids) for row in rows}) == 3
 
 
 def test_token_gates_of_joined_rows(moe: CodeModel) -> None:
