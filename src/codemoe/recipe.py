@@ -317,6 +317,11 @@ class Recipe(Config):
                 "experts.method=full trains copies of the base's MLPs, which 4-bit weights are "
                 "not: base.quantization=none, or experts.method=lora"
             )
+        if self.experts.method == "full" and self.align is not None:
+            raise ValueError(
+                "align trains LoRA experts, and experts.method is full: take `align` out, or "
+                "experts.method=lora"
+            )
         return self
 
     @model_validator(mode="after")

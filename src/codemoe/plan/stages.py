@@ -9,7 +9,14 @@ from transformers import PreTrainedConfig
 
 from codemoe.align_config import AlignConfig
 from codemoe.evaluate.contenders import unavailable
-from codemoe.plan.shape import Shape, adapter_parameters, find_config, shape_of
+from codemoe.plan.shape import (
+    Shape,
+    Trained,
+    adapter_parameters,
+    find_config,
+    shape_of,
+    trained_of,
+)
 from codemoe.plan.simulate import (
     gate_activations,
     inference_activations,
@@ -53,10 +60,16 @@ class RecipePlan:
     expert_parameters: int
     num_experts: int
     stages: tuple[StagePlan, ...]
+    whole_mlps: bool = False  # an expert's MLPs run in place of the base's
+
+    @property
+    def active_parameters(self) -> int:
+        """For a token that one expert answers."""
+        return self.base.total + (0 if self.whole_mlps else self.expert_parameters)
 
     @property
     def mixture_parameters(self) -> int:
-        """Of the adapter mixture, its routers aside."""
+        """Of the mixture, its routers aside."""
         return self.base.total + self.num_experts * self.expert_parameters
 
 
@@ -64,7 +77,7 @@ def plan_recipe(recipe: Recipe) -> RecipePlan:
     """The plan of every stage. Loads no weights. Raises UserError where the base is unknown."""
     config, found = find_config(recipe.base)
     base = shape_of(config, found)
-    lora = recipe.experts.lora
+    lora = trained_of(recipe.experts)
     expert = adapter_parameters(config, lora)
     num_experts = len(recipe.expert_filters)
     loaded = _weights(recipe, base, num_experts * expert)
@@ -85,7 +98,7 @@ def plan_recipe(recipe: Recipe) -> RecipePlan:
         _eval(recipe, base, num_experts * expert),
         StagePlan("report", note="reads evaluations only"),
     )
-    return RecipePlan(base, expert, num_experts, stages)
+    return RecipePlan(base, expert, num_experts, stages, lora == "mlps")
 
 
 def _weights(recipe: Recipe, base: Shape, adapters: int) -> dict[str, float]:
@@ -128,9 +141,9 @@ def _base(recipe: Recipe, base: Shape) -> StagePlan:
 
 
 def training_bytes(
-    base: Shape, lora: LoraConfig, train: TrainConfig, quantization: str, dtype: torch.dtype
+    base: Shape, lora: Trained, train: TrainConfig, quantization: str, dtype: torch.dtype
 ) -> float:
-    """Peak of training one adapter.
+    """Peak of training one expert.
 
     Frozen weights; for each trained parameter 4 B and 8 B of AdamW's moments; and what a step
     keeps, its gradients included.
@@ -150,11 +163,13 @@ def training_bytes(
 
 def _experts(recipe: Recipe, base: Shape) -> StagePlan:
     """Of the largest: one after another they are trained. Widths are max_length, so at most."""
-    lora, train = recipe.experts.lora, recipe.experts.train
+    lora, train = trained_of(recipe.experts), recipe.experts.train
     num_experts = len(recipe.expert_filters)
-    kinds = [(lora, train, num_experts)]
+    kinds: list[tuple[Trained, TrainConfig, int]] = [(lora, train, num_experts)]
     if recipe.experts.dense_baseline:
-        kinds.append((*dense_budget(lora, train, num_experts), 1))
+        low_rank = lora if isinstance(lora, LoraConfig) else None
+        grown, longer = dense_budget(low_rank, train, num_experts)
+        kinds.append((grown or "mlps", longer, 1))
     sizes = [adapter_parameters(base.config, kind[0]) for kind in kinds]
     quantization = recipe.base.quantization
     flops = 0.0
@@ -163,7 +178,9 @@ def _experts(recipe: Recipe, base: Shape) -> StagePlan:
         tokens = one.steps * one.gradient_accumulation_steps * one.batch_size * width
         a_token = 6 if one.gradient_checkpointing else 4  # forward again, for no weight gradients
         flops += count * _training_flops(base, tokens, width, a_token)
-        flops += count * 6.0 * adapter_parameters(base.config, one_lora) * tokens
+        # Whole MLPs run in the base's place: only their weights' gradients come on top.
+        more = 6.0 if isinstance(one_lora, LoraConfig) else 2.0
+        flops += count * more * adapter_parameters(base.config, one_lora) * tokens
     return StagePlan(
         "experts",
         max(training_bytes(base, k[0], k[1], quantization, _GPU) for k in kinds),
@@ -240,7 +257,7 @@ def _router(recipe: Recipe, base: Shape, num_experts: int, adapters: int) -> Sta
     layers, width = base.num_layers, base.hidden_size
     read = 4.0 * layers * samples * 2 * width
     host = [read + fitting_bytes(samples, 2 * width, config.folds)]
-    gates = recipe.experts.lora.target == "mlp"
+    gates = recipe.experts.in_mlps
     tokens = num_experts * min(
         # Whole answers are read, so up to one more an expert.
         config.gate_tokens_per_expert + longest - prompt,
@@ -259,7 +276,7 @@ def _router(recipe: Recipe, base: Shape, num_experts: int, adapters: int) -> Sta
             steps.append(on_host * kept + _reading(base.config, _ANSWER_ROWS, longest, dtype))
         if gates and config.train_gates is not None:
             rows = config.train_gates.batch_size
-            lora = recipe.experts.lora
+            lora = trained_of(recipe.experts)
             steps.append(_gate_training(base.config, lora, num_experts, rows, longest, dtype))
         peaks[name] = max(steps + (host if name == "cpu" else []))
     flops = 2.0 * base.multiplied * (samples * prompt + tokens * 2 * gates)
@@ -332,7 +349,7 @@ def _training_flops(base: Shape, tokens: int, width: int, a_token: int) -> float
 
 def _activations(
     config: PreTrainedConfig,
-    lora: LoraConfig | None,
+    lora: Trained | None,
     rows: int,
     width: int,
     checkpointing: bool,
@@ -353,7 +370,7 @@ def _reading(config: PreTrainedConfig, rows: int, width: int, dtype: torch.dtype
 
 def _gate_training(
     config: PreTrainedConfig,
-    lora: LoraConfig,
+    lora: Trained,
     num_experts: int,
     rows: int,
     width: int,
@@ -379,7 +396,7 @@ class _Key:
 @lru_cache(maxsize=256)
 def _cached_training(
     key: _Key,
-    lora: LoraConfig | None,
+    lora: Trained | None,
     rows: int,
     width: int,
     checkpointing: bool,
@@ -402,6 +419,6 @@ def _cached_reading(key: _Key, rows: int, width: int, dtype: torch.dtype) -> flo
 
 @lru_cache(maxsize=256)
 def _cached_gates(
-    key: _Key, lora: LoraConfig, num_experts: int, rows: int, width: int, dtype: torch.dtype
+    key: _Key, lora: Trained, num_experts: int, rows: int, width: int, dtype: torch.dtype
 ) -> float:
     return gate_activations(key.config, lora, num_experts, rows, width, learned=width, dtype=dtype)
