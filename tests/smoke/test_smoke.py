@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from codemoe.recipe import MODEL_NAMES
+from codemoe.eval_config import MODEL_NAMES
 from tests.conftest import run_codemoe
 
 ROOT = Path(__file__).parents[2]
@@ -99,3 +99,11 @@ def test_whole_mlps_on_a_base_from_scratch(place: Path) -> None:
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
 def test_every_recipe_smoke_runs_in_three_minutes(recipe: Path, place: Path) -> None:
     assert _smoke(recipe, place)["seconds"] < 180
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["dpo", "grpo"])
+def test_alignment_smoke_runs(method: str, place: Path) -> None:
+    recipe = ROOT / "recipes" / "demo-fast.yaml"
+    train = "align.train.batch_size=8"
+    assert _smoke(recipe, place, *LESS, f"align.method={method}", train)["seconds"] < 180

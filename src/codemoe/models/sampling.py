@@ -9,7 +9,6 @@ import torch
 
 from codemoe.errors import UserError
 
-
 # Below, logits divided by the temperature leave float32, and one token has all the mass anyway.
 _COLDEST = 1e-5
 
