@@ -1,14 +1,13 @@
 """What each stage takes: memory on a GPU and on a CPU, disk, FLOPs."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 from math import ceil
 
 import torch
-from transformers import PreTrainedConfig
 
 from codemoe.align_config import AlignConfig
 from codemoe.evaluate.contenders import unavailable
+from codemoe.plan.activations import activations, answering, gate_training, reading
 from codemoe.plan.shape import (
     Shape,
     Trained,
@@ -16,12 +15,6 @@ from codemoe.plan.shape import (
     find_config,
     shape_of,
     trained_of,
-)
-from codemoe.plan.simulate import (
-    gate_activations,
-    inference_activations,
-    reading_activations,
-    training_activations,
 )
 from codemoe.recipe import LoraConfig, Recipe, TrainConfig
 from codemoe.train.experts_stage import dense_budget
@@ -126,7 +119,7 @@ def _base(recipe: Recipe, base: Shape) -> StagePlan:
             note="by reference" if local else "the download, in the hub's cache (2 B a parameter)",
         )
     rows = max(1, scratch.batch_tokens // scratch.sequence_length)
-    step = _activations(base.config, None, rows, scratch.sequence_length, False, _CPU)
+    step = activations(base.config, None, rows, scratch.sequence_length, False, _CPU)
     tokens = scratch.steps * rows * scratch.sequence_length
     memory = 12.0 * base.total + step  # weights, two moments; gradients are in the step
     return StagePlan(
@@ -155,7 +148,7 @@ def training_bytes(
         weights += (base.total - base.linear) * (4 - dtype_bytes)
         weights += _unpacked(base, dtype_bytes, True)
     width = _longest(train, base)
-    step = _activations(
+    step = activations(
         base.config, lora, train.batch_size, width, train.gradient_checkpointing, dtype
     )
     return weights + 12.0 * adapter_parameters(base.config, lora) + step
@@ -211,7 +204,7 @@ def _align(recipe: Recipe, base: Shape, align: AlignConfig) -> StagePlan:
     peaks = {}
     for name, dtype in (("gpu", _GPU), ("cpu", _CPU)):
         held = _weights(recipe, base, expert)[f"{name}_bytes"]
-        sampling = held + _answering(base.config, align.batch_size, prompt, new, dtype)
+        sampling = held + answering(base.config, align.batch_size, prompt, new, dtype)
         training = training_bytes(base, lora, learned, quantization, dtype)
         peaks[name] = max(training, sampling if answers else 0.0)
     tokens = width * train.epochs * (2 * tasks * align.pairs_per_task if by_pairs else answers)
@@ -271,13 +264,13 @@ def _router(recipe: Recipe, base: Shape, num_experts: int, adapters: int) -> Sta
     peaks = {}
     for name, dtype in (("gpu", _GPU), ("cpu", _CPU)):
         on_host = 1.0 if name == "cpu" else 0.0
-        steps = [on_host * read + _reading(base.config, _PROMPT_ROWS, prompt, dtype)]
+        steps = [on_host * read + reading(base.config, _PROMPT_ROWS, prompt, dtype)]
         if gates:
-            steps.append(on_host * kept + _reading(base.config, _ANSWER_ROWS, longest, dtype))
+            steps.append(on_host * kept + reading(base.config, _ANSWER_ROWS, longest, dtype))
         if gates and config.train_gates is not None:
             rows = config.train_gates.batch_size
             lora = trained_of(recipe.experts)
-            steps.append(_gate_training(base.config, lora, num_experts, rows, longest, dtype))
+            steps.append(gate_training(base.config, lora, num_experts, rows, longest, dtype))
         peaks[name] = max(steps + (host if name == "cpu" else []))
     flops = 2.0 * base.multiplied * (samples * prompt + tokens * 2 * gates)
     if gates and config.train_gates is not None:
@@ -315,8 +308,8 @@ def _eval(recipe: Recipe, base: Shape, adapters: int) -> StagePlan:
     batches = len(recipe.languages) * ceil(recipe.eval.samples_per_language / size)
     return StagePlan(
         "eval",
-        weights["gpu"] + _answering(base.config, size, prompt, new, _GPU),
-        weights["cpu"] + _answering(base.config, size, prompt, new, _CPU),
+        weights["gpu"] + answering(base.config, size, prompt, new, _GPU),
+        weights["cpu"] + answering(base.config, size, prompt, new, _CPU),
         disk=8e3 * asked * len(models),
         work=Work(
             2.0 * base.multiplied * (prompt + new) * asked * len(models),
@@ -345,80 +338,3 @@ def _training_flops(base: Shape, tokens: int, width: int, a_token: int) -> float
     causal, so half of them, forward, and twice that backward (arXiv:2204.02311, appendix B)."""
     attention = 3 * 2.0 * width * base.hidden_size * base.num_layers
     return tokens * (a_token * base.multiplied + attention)
-
-
-def _activations(
-    config: PreTrainedConfig,
-    lora: Trained | None,
-    rows: int,
-    width: int,
-    checkpointing: bool,
-    dtype: torch.dtype,
-) -> float:
-    return _cached_training(_Key(config), lora, rows, width, checkpointing, dtype)
-
-
-def _answering(
-    config: PreTrainedConfig, rows: int, prompt: int, new: int, dtype: torch.dtype
-) -> float:
-    return _cached_answering(_Key(config), rows, prompt, new, dtype)
-
-
-def _reading(config: PreTrainedConfig, rows: int, width: int, dtype: torch.dtype) -> float:
-    return _cached_reading(_Key(config), rows, width, dtype)
-
-
-def _gate_training(
-    config: PreTrainedConfig,
-    lora: Trained,
-    num_experts: int,
-    rows: int,
-    width: int,
-    dtype: torch.dtype,
-) -> float:
-    return _cached_gates(_Key(config), lora, num_experts, rows, width, dtype)
-
-
-class _Key:
-    """A config as the key of a cache: by its content."""
-
-    def __init__(self, config: PreTrainedConfig) -> None:
-        self.config = config
-        self._text = config.to_json_string(use_diff=False)
-
-    def __hash__(self) -> int:
-        return hash(self._text)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Key) and self._text == other._text
-
-
-@lru_cache(maxsize=256)
-def _cached_training(
-    key: _Key,
-    lora: Trained | None,
-    rows: int,
-    width: int,
-    checkpointing: bool,
-    dtype: torch.dtype,
-) -> float:
-    return training_activations(
-        key.config, lora, rows, width, learned=width, checkpointing=checkpointing, dtype=dtype
-    )
-
-
-@lru_cache(maxsize=256)
-def _cached_answering(key: _Key, rows: int, prompt: int, new: int, dtype: torch.dtype) -> float:
-    return inference_activations(key.config, rows, prompt, new, dtype=dtype)
-
-
-@lru_cache(maxsize=256)
-def _cached_reading(key: _Key, rows: int, width: int, dtype: torch.dtype) -> float:
-    return reading_activations(key.config, rows, width, dtype=dtype)
-
-
-@lru_cache(maxsize=256)
-def _cached_gates(
-    key: _Key, lora: Trained, num_experts: int, rows: int, width: int, dtype: torch.dtype
-) -> float:
-    return gate_activations(key.config, lora, num_experts, rows, width, learned=width, dtype=dtype)
