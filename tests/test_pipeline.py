@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from codemoe.artifacts import digest_of, is_finished, read_manifest, verify
-from codemoe.recipe import MODEL_NAMES
+from codemoe.eval_config import MODEL_NAMES
 from tests.conftest import Finished, run_codemoe
 
 RECIPE = """

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from codemoe.recipe import MODEL_NAMES, DataConfig, Recipe
+from codemoe.eval_config import MODEL_NAMES
+from codemoe.recipe import DataConfig, Recipe
 from codemoe.recipe_file import load_recipe
 from tests.conftest import run_codemoe
 
@@ -20,7 +21,10 @@ PACKAGE = ROOT / "src" / "codemoe"
 # own room. Rooms of one layer do not import each other, but for the single modules in WITHIN.
 LAYERS = (
     ("errors", "progress", "languages", "disk", "jsonl", "yaml_file"),
-    ("config", "align_config", "router_config", "train_config", "recipe", "recipe_file"),
+    (
+        *("config", "align_config", "eval_config", "router_config", "train_config"),
+        *("recipe", "recipe_file"),
+    ),
     ("artifacts", "lock"),
     ("data", "routing"),
     ("models",),
@@ -37,9 +41,10 @@ WITHIN = {
     "jsonl": {"errors"},
     "yaml_file": {"errors"},
     "align_config": {"config"},
+    "eval_config": {"config"},
     "router_config": {"config"},
     "train_config": {"config"},
-    "recipe": {"config", "align_config", "router_config", "train_config"},
+    "recipe": {"config", "align_config", "eval_config", "router_config", "train_config"},
     "recipe_file": {"recipe"},
     "lock": {"artifacts"},
     "cli": {"demo", "terminal", "terminal_plan", "terminal_preview", "terminal_sweep", "doctor"},

@@ -6,12 +6,13 @@ Each stage's manifest stores its own section, so a section holds exactly what it
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from codemoe.align_config import AlignConfig
 from codemoe.config import Config, Fraction, PositiveInt
+from codemoe.eval_config import EvalConfig
 from codemoe.languages import LANGUAGES, find_language
 from codemoe.router_config import RouterConfig
 from codemoe.train_config import LoraConfig, TrainConfig
@@ -192,74 +193,6 @@ class MoeConfig(Config):
     activation: Literal["all", "completion"] = "completion"
 
 
-class Thresholds(Config):
-    """The gate: a mixture below any of these fails the run. None leaves a check out."""
-
-    retention: float | None = None
-    routing_accuracy: float | None = None
-    wrong_language: float | None = None  # at most
-    base_ratio: float | None = None  # mixture CodeBLEU / base CodeBLEU
-    pass_at_1: float | None = None  # of the mixture
-
-
-ModelName = Literal[
-    "base",
-    "expert",
-    "merged-ties",
-    "merged-average",
-    "dense-all",
-    "moe-token",
-    "moe-sequence",
-    "moe-oracle",
-]
-MODEL_NAMES: tuple[ModelName, ...] = get_args(ModelName)
-
-
-class SuiteConfig(Config):
-    """A published suite (HumanEval, MBPP, ...) that every compared model answers too."""
-
-    path: str  # .jsonl, .jsonl.gz, or a folder of them
-    # None: told by the fields of its rows.
-    format: Literal["native", "humaneval", "humaneval-x", "mbpp", "mbxp", "multipl-e"] | None = None
-    # continue: the task, then the prompt's code, which the model goes on with. ask: task and code
-    # in the instruction; the program is looked for in the answer. raw: the code and no format.
-    prompt: Literal["continue", "ask", "raw"] = "continue"
-    samples: PositiveInt = 1  # per problem
-    temperature: Annotated[float, Field(ge=0, le=100)] = 0.0
-    top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
-    k: tuple[PositiveInt, ...] = (1,)
-    limit: PositiveInt | None = None  # only the first so many problems of a file
-    max_new_tokens: PositiveInt | None = None  # eval.max_new_tokens when None
-
-    @model_validator(mode="after")
-    def _enough_samples(self) -> "SuiteConfig":
-        if not self.k:
-            raise ValueError("k is empty: give at least one, as in k: [1, 10]")
-        if max(self.k) > self.samples:
-            raise ValueError(
-                f"pass@{max(self.k)} needs `samples` of {max(self.k)} or more, found {self.samples}"
-            )
-        if self.samples > 1 and self.temperature == 0:
-            raise ValueError(
-                f"{self.samples} samples at temperature 0 are {self.samples} times the same: "
-                "set temperature (0.2 for pass@1, 0.8 for pass@10 and more)"
-            )
-        return self
-
-
-class EvalConfig(Config):
-    # Choose settings on `valid`; `test` is for the figures that are told.
-    split: Literal["test", "valid"] = "test"
-    models: tuple[ModelName, ...] = MODEL_NAMES
-    samples_per_language: PositiveInt = 50
-    max_new_tokens: PositiveInt = 650
-    batch_size: PositiveInt = 64
-    execute: Literal["auto", "never", "required"] = "auto"
-    timeout_s: Annotated[float, Field(gt=0)] = 10.0
-    suites: tuple[SuiteConfig, ...] = ()
-    thresholds: Thresholds = Thresholds()
-
-
 class Recipe(Config):
     name: Annotated[str, Field(pattern=NAME)]
     languages: tuple[str, ...] = ("python", "java", "javascript", "cpp")
@@ -316,6 +249,11 @@ class Recipe(Config):
             raise ValueError(
                 "experts.method=full trains copies of the base's MLPs, which 4-bit weights are "
                 "not: base.quantization=none, or experts.method=lora"
+            )
+        if self.experts.method == "full" and self.align is not None:
+            raise ValueError(
+                "align trains LoRA experts, and experts.method is full: take `align` out, or "
+                "experts.method=lora"
             )
         return self
 

@@ -14,6 +14,8 @@ from transformers import AutoConfig
 from codemoe.plan.shape import adapter_parameters, find_config, shape_of
 from codemoe.plan.stages import StagePlan, plan_recipe
 from codemoe.recipe import BaseConfig, LoraConfig, Recipe
+from codemoe.recipe_file import make_recipe
+from codemoe.train.full_mlp import trained, wrap
 from tests.conftest import Finished
 from tests.models.tiny import CONFIGS, peft_model, save_checkpoint, tiny_model
 
@@ -36,6 +38,26 @@ def test_adapter_parameters_are_pefts(target: str, tmp_path: Path) -> None:
     expected = sum(p.numel() for name, p in wrapped.named_parameters() if "lora_" in name)
     config, _ = find_config(BaseConfig(model=str(base)))
     assert adapter_parameters(config, LoraConfig(rank=3, target=target)) == expected  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("model_type", sorted(CONFIGS))
+def test_whole_mlps_are_what_is_trained(model_type: str, tmp_path: Path) -> None:
+    base = save_checkpoint(tiny_model(model_type), tmp_path / "base")
+    config, _ = find_config(BaseConfig(model=str(base)))
+    expected = sum(p.numel() for p in trained(wrap(tiny_model(model_type))).values())
+    assert adapter_parameters(config, "mlps") == expected
+
+
+def test_a_recipe_of_whole_mlps_is_planned() -> None:
+    tree = {"name": "x", "base": {"model": "builtin"}, "experts": {"method": "full"}}
+    full = plan_recipe(make_recipe(tree))
+    lora = plan_recipe(make_recipe(tree | {"experts": {}}))
+    assert full.active_parameters == full.base.total
+    assert full.mixture_parameters == full.base.total + 4 * full.expert_parameters
+    assert full.expert_parameters > lora.expert_parameters
+    at = {stage.stage: i for i, stage in enumerate(full.stages)}
+    for stage in ("moe", "eval"):
+        assert full.stages[at[stage]].cpu_bytes > lora.stages[at[stage]].cpu_bytes
 
 
 def test_a_published_config_stands_in_for_the_hub() -> None:

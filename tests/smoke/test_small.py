@@ -8,12 +8,14 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from codemoe.errors import UserError
 from codemoe.models.architectures import ARCHITECTURES
 from codemoe.plan.published import PUBLISHED
 from codemoe.recipe import Recipe
 from codemoe.recipe_file import load_recipe, make_recipe
 from codemoe.smoke.base import SmallBase, write_small_base
 from codemoe.smoke.families import FAMILIES, family_of
+from codemoe.smoke.preferences import small_align
 from codemoe.smoke.samples import Sampled, sample_sources
 from codemoe.smoke.shrink import shrink
 from codemoe.smoke.small_config import small_config
@@ -142,6 +144,36 @@ def test_options_survive_shrinking() -> None:
     assert small.router.train_gates.load_loss == 0.1
     one = small.eval.suites[0]
     assert (one.samples, one.k, one.limit, one.temperature) == (2, (1, 2), 2, 0.8)
+
+
+def test_alignment_in_small(tmp_path: Path) -> None:
+    write_rows(tmp_path / "a.jsonl", ("python", "java"))
+    human = {"path": str(tmp_path / "pairs.jsonl")}
+    pair = {"prompt": "add", "chosen": "a + b", "rejected": "a - b", "language": "python"}
+    (tmp_path / "pairs.jsonl").write_text(json.dumps(pair) + "\n")
+    source = {"kind": "rows", "path": str(tmp_path / "a.jsonl")}
+    base = SmallBase((), 32, True)
+
+    def small(align: dict[str, Any], *sources: dict[str, Any]) -> Any:
+        recipe = _recipe(align=align, data={"sources": list(sources)})
+        sampled = sample_sources(recipe, tmp_path)
+        assert recipe.align is not None
+        (tmp_path / "made").mkdir(exist_ok=True)
+        found, _ = small_align(recipe, recipe.align, sampled.rows, tmp_path / "made")
+        return shrink(recipe, sampled, base, tmp_path, found).align
+
+    made = small({"human": [human]}, source)
+    assert [Path(h.path).parent.name for h in made.human] == [tmp_path.name, "made"]
+    assert made.samples_per_task == 2
+    # No tests and nobody's pairs: the real run stops, and so does the smoke run.
+    assert small({}, source).human == ()
+    rewarded = small({"method": "grpo", "samples_per_task": 16}, source, {"kind": "corpus"})
+    assert rewarded.human == ()
+    assert (rewarded.samples_per_task, rewarded.train.batch_size) == (2, 2)
+    with pytest.raises(UserError, match="no key 'chosen'"):
+        small(
+            {"human": [{"path": str(tmp_path / "a.jsonl"), "fields": {"prompt": "text"}}]}, source
+        )
 
 
 def test_layers_of_the_router_stay_within_or_without() -> None:

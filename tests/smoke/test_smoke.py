@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from codemoe.recipe import MODEL_NAMES
+from codemoe.eval_config import MODEL_NAMES
 from tests.conftest import run_codemoe
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +45,7 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _smoke(recipe: Path, place: Path, *overrides: str) -> dict:
+def _smoke(recipe: Path, place: Path, *overrides: str, to: str = "lora-pack") -> dict:
     before = sorted(path for path in place.rglob("*"))
     done = run_codemoe("run", recipe, *overrides, "--smoke", "--json", cwd=place, **ENVIRONMENT)
     assert done.code == 0, done.err
@@ -56,7 +56,7 @@ def _smoke(recipe: Path, place: Path, *overrides: str) -> dict:
     assert [path for path in before if not path.exists()] == []
     assert {path.name for path in (place / "runs").iterdir()} == {run.name}
     assert found == json.loads((run / "smoke.json").read_text())
-    assert found["exports"]["lora-pack"].startswith("yes")
+    assert found["exports"][to].startswith("yes")
     summary = json.loads((run / "report" / "summary.json").read_text())
     assert set(summary["models"]) <= set(MODEL_NAMES)
     assert "moe-sequence" in summary["models"]
@@ -78,13 +78,32 @@ def test_own_rows_on_a_hub_base_that_is_not_here(place: Path) -> None:
     assert "tokenizer of Qwen/Qwen2.5-Coder-0.5B is not here" in told
 
 
-def test_a_base_from_scratch(place: Path) -> None:
-    found = _smoke(ROOT / "recipes" / "real-data-tiny.yaml", place, *LESS)
+def test_whole_mlps_on_a_base_from_scratch(place: Path) -> None:
+    """Full-MLP experts through every stage: merged, two a token by trained gates, exported."""
+    full = (*LESS, "experts.method=full", "experts.lora={}", "experts.dense_baseline=true")
+    gates = ("router.train_gates={}", "router.num_experts_per_tok=2")
+    models = "eval.models=[base, expert, merged-average, dense-all, moe-token, moe-sequence]"
+    found = _smoke(
+        ROOT / "recipes" / "real-data-tiny.yaml", place, *full, *gates, models, to="mixtral"
+    )
     assert found["seconds"] < 180
-    assert found["exports"]["mixtral"].startswith("yes")
+    assert "full-MLP experts are no adapters" in found["exports"]["lora-pack"]
+    run = place / found["run"]
+    assert (run / "moe" / "experts" / "java" / "mlp_expert.safetensors").is_file()
+    summary = json.loads((run / "report" / "summary.json").read_text())
+    active = {name: cost["active_parameters"] for name, cost in summary["cost"].items()}
+    assert active["expert"] == active["base"]  # in the place of the base's MLPs
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
 def test_every_recipe_smoke_runs_in_three_minutes(recipe: Path, place: Path) -> None:
     assert _smoke(recipe, place)["seconds"] < 180
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["dpo", "grpo"])
+def test_alignment_smoke_runs(method: str, place: Path) -> None:
+    recipe = ROOT / "recipes" / "demo-fast.yaml"
+    train = "align.train.batch_size=8"
+    assert _smoke(recipe, place, *LESS, f"align.method={method}", train)["seconds"] < 180

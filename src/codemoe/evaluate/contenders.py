@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from codemoe.data.rows import Row
-from codemoe.recipe import DENSE, ModelName, Recipe
+from codemoe.eval_config import ModelName
+from codemoe.recipe import DENSE, Recipe
 
 if TYPE_CHECKING:
     from codemoe.models.generate import Route

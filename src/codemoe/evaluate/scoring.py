@@ -8,13 +8,13 @@ from typing import Any
 
 from codemoe.data.rows import Row
 from codemoe.errors import UserError
+from codemoe.eval_config import EvalConfig
 from codemoe.evaluate.codebleu import score_corpus
 from codemoe.evaluate.degenerate import is_degenerate
 from codemoe.evaluate.sandbox import NOT_COUNTED, Job, Limits, SandboxProbe, probe, run_jobs
 from codemoe.evaluate.statistics import share_interval
 from codemoe.evaluate.wrong_language import language_of
 from codemoe.progress import progress
-from codemoe.recipe import EvalConfig
 
 NO_TESTS = "this data carries no tests"
 

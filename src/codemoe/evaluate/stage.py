@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from codemoe.artifacts import Redo, run_stage
 from codemoe.data.rows import Row
 from codemoe.data.stage import read_split, read_suite
+from codemoe.eval_config import ModelName
 from codemoe.evaluate.contenders import CONTENDERS, own_experts, unavailable
 from codemoe.evaluate.suite_runs import SuiteRun, cannot_answer, evaluate_suite, suite_runs
 from codemoe.progress import say
-from codemoe.recipe import ModelName, Recipe
+from codemoe.recipe import Recipe
 
 if TYPE_CHECKING:
     from codemoe.evaluate.sandbox import SandboxProbe

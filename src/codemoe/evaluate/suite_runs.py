@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from codemoe.artifacts import sha256_of
 from codemoe.data.rows import stable_hash
 from codemoe.errors import UserError
+from codemoe.eval_config import ModelName, SuiteConfig
 from codemoe.evaluate.contenders import CONTENDERS
 from codemoe.evaluate.suites import Problem, read_suite, suite_files
 from codemoe.progress import progress, say
-from codemoe.recipe import ModelName, Recipe, SuiteConfig
+from codemoe.recipe import Recipe
 
 if TYPE_CHECKING:
     from codemoe.evaluate.answers import Effort, Question

@@ -26,7 +26,7 @@ def make_plan(recipe: Recipe) -> dict[str, Any]:
             "an_expert": plan.expert_parameters,
             "experts": plan.num_experts,
             "mixture": plan.mixture_parameters,
-            "active_a_token": plan.base.total + plan.expert_parameters,
+            "active_a_token": plan.active_parameters,
         },
         "stages": [
             {

@@ -4,17 +4,22 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig
 
 from codemoe.errors import UserError
-from codemoe.models.architectures import projection_shape, target_modules
+from codemoe.models.architectures import (
+    architecture_of,
+    layers_of,
+    projection_shape,
+    target_modules,
+)
 from codemoe.models.reference import resolve
 from codemoe.plan.published import PUBLISHED
-from codemoe.recipe import BaseConfig, LoraConfig, ScratchConfig
+from codemoe.recipe import BaseConfig, ExpertsConfig, LoraConfig, ScratchConfig
 
 
 @dataclass(frozen=True)
@@ -116,10 +121,21 @@ def shape_of(config: PreTrainedConfig, found: str) -> Shape:
     )
 
 
-def adapter_parameters(config: PreTrainedConfig, lora: LoraConfig) -> int:
+Trained = LoraConfig | Literal["mlps"]  # an expert: low-rank updates, or copies of the MLPs
+
+
+def trained_of(experts: ExpertsConfig) -> Trained:
+    return experts.lora if experts.method == "lora" else "mlps"
+
+
+def adapter_parameters(config: PreTrainedConfig, lora: Trained) -> int:
     """Trainable parameters of one expert: rank * (inputs + outputs) for each projection it adapts,
-    and a magnitude for each output under DoRA."""
+    and a magnitude for each output under DoRA; or all of the MLPs."""
     model = skeleton(config)
+    if not isinstance(lora, LoraConfig):
+        row = architecture_of(config.model_type)
+        mlps = [layer.get_submodule(row.mlp) for layer in layers_of(model)]
+        return sum(p.numel() for mlp in mlps for p in mlp.parameters())
     names = target_modules(config.model_type, lora.target, model)
     return sum(
         lora.rank * (inputs + outputs) + (outputs if lora.use_dora else 0)

@@ -20,13 +20,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedConfig
 
-from codemoe.models.adapter_moe import LoraFactors, attach
+from codemoe.models.adapter_moe import LoraFactors, MixtureLayers, attach
 from codemoe.models.architectures import target_modules
-from codemoe.plan.shape import adapted, skeleton
+from codemoe.models.full_mlps import FullMlps, attach_full
+from codemoe.plan.shape import Trained, adapted, skeleton
 from codemoe.recipe import LoraConfig
 from codemoe.routing.decisions import route_top_k
 from codemoe.routing.record import Routing
 from codemoe.train.activation import ActivationMask
+from codemoe.train.full_mlp import wrap
 from codemoe.train.gate_training import relaxed
 
 _ATTENTION = "codemoe_plan"
@@ -104,7 +106,7 @@ AttentionMaskInterface.register(_ATTENTION, _no_mask)
 
 def training_activations(
     config: PreTrainedConfig,
-    lora: LoraConfig | None,
+    lora: Trained | None,
     rows: int,
     width: int,
     *,
@@ -114,19 +116,22 @@ def training_activations(
 ) -> int:
     """Bytes above weights and optimizer at the peak of forward, loss and backward of (B, T) tokens.
 
-    The gradients of what is trained are among them: of one adapter, or of all weights for `lora`
+    The gradients of what is trained are among them: of one expert, or of all weights for `lora`
     None. Logits are made for `learned` columns.
     """
 
     def peak(layers: int) -> int:
         model = _model(config, layers, dtype)
-        if lora is not None:
+        if isinstance(lora, LoraConfig):
             model = _with_adapter(model, lora)
+        elif lora is not None:
+            model = wrap(model)
         if checkpointing:
             model.enable_input_require_grads()
             model.gradient_checkpointing_enable({"use_reentrant": False})
         model.train()
-        mask = ActivationMask(model)  # nothing to mask without an adapter
+        # Without an adapter there is nothing to mask; whole MLPs have as much to do on all tokens.
+        mask = ActivationMask(model if isinstance(lora, LoraConfig) else torch.nn.Module())
         with torch.device("meta"):
             ids_BT = torch.empty(rows, width, dtype=torch.long)
             labels_N = torch.empty(rows * learned, dtype=torch.long)
@@ -152,7 +157,7 @@ def training_activations(
 
 def gate_activations(
     config: PreTrainedConfig,
-    lora: LoraConfig,
+    lora: Trained,
     num_experts: int,
     rows: int,
     width: int,
@@ -164,13 +169,8 @@ def gate_activations(
 
     def peak(layers: int) -> int:
         model = _model(config, layers, dtype)
-        names = target_modules(model.config.model_type, lora.target, model)
         with torch.device("meta"):
-            one = {
-                path: LoraFactors(torch.empty(lora.rank, inputs), torch.empty(outputs, lora.rank))
-                for path, (inputs, outputs) in adapted(model, names).items()
-            }
-            experts = attach(model, [one] * num_experts)
+            experts = _mixture(model, lora, num_experts)
             ids_BT = torch.empty(rows, width, dtype=torch.long)
             labels_N = torch.empty(rows * learned, dtype=torch.long)
             active_BT1 = torch.empty(rows, width, 1)
@@ -197,6 +197,18 @@ def gate_activations(
         return live.peak
 
     return _for_all_layers(config, peak)
+
+
+def _mixture(model: Any, lora: Trained, num_experts: int) -> MixtureLayers:
+    """Experts of nothing, in place."""
+    if not isinstance(lora, LoraConfig):
+        return attach_full(model, [FullMlps({})] * num_experts)
+    names = target_modules(model.config.model_type, lora.target, model)
+    one = {
+        path: LoraFactors(torch.empty(lora.rank, inputs), torch.empty(outputs, lora.rank))
+        for path, (inputs, outputs) in adapted(model, names).items()
+    }
+    return attach(model, [one] * num_experts)
 
 
 def reading_activations(

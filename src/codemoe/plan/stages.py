@@ -1,20 +1,20 @@
 """What each stage takes: memory on a GPU and on a CPU, disk, FLOPs."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 from math import ceil
 
 import torch
-from transformers import PreTrainedConfig
 
 from codemoe.align_config import AlignConfig
 from codemoe.evaluate.contenders import unavailable
-from codemoe.plan.shape import Shape, adapter_parameters, find_config, shape_of
-from codemoe.plan.simulate import (
-    gate_activations,
-    inference_activations,
-    reading_activations,
-    training_activations,
+from codemoe.plan.activations import activations, answering, gate_training, reading
+from codemoe.plan.shape import (
+    Shape,
+    Trained,
+    adapter_parameters,
+    find_config,
+    shape_of,
+    trained_of,
 )
 from codemoe.recipe import LoraConfig, Recipe, TrainConfig
 from codemoe.train.experts_stage import dense_budget
@@ -53,10 +53,16 @@ class RecipePlan:
     expert_parameters: int
     num_experts: int
     stages: tuple[StagePlan, ...]
+    whole_mlps: bool = False  # an expert's MLPs run in place of the base's
+
+    @property
+    def active_parameters(self) -> int:
+        """For a token that one expert answers."""
+        return self.base.total + (0 if self.whole_mlps else self.expert_parameters)
 
     @property
     def mixture_parameters(self) -> int:
-        """Of the adapter mixture, its routers aside."""
+        """Of the mixture, its routers aside."""
         return self.base.total + self.num_experts * self.expert_parameters
 
 
@@ -64,7 +70,7 @@ def plan_recipe(recipe: Recipe) -> RecipePlan:
     """The plan of every stage. Loads no weights. Raises UserError where the base is unknown."""
     config, found = find_config(recipe.base)
     base = shape_of(config, found)
-    lora = recipe.experts.lora
+    lora = trained_of(recipe.experts)
     expert = adapter_parameters(config, lora)
     num_experts = len(recipe.expert_filters)
     loaded = _weights(recipe, base, num_experts * expert)
@@ -85,7 +91,7 @@ def plan_recipe(recipe: Recipe) -> RecipePlan:
         _eval(recipe, base, num_experts * expert),
         StagePlan("report", note="reads evaluations only"),
     )
-    return RecipePlan(base, expert, num_experts, stages)
+    return RecipePlan(base, expert, num_experts, stages, lora == "mlps")
 
 
 def _weights(recipe: Recipe, base: Shape, adapters: int) -> dict[str, float]:
@@ -113,7 +119,7 @@ def _base(recipe: Recipe, base: Shape) -> StagePlan:
             note="by reference" if local else "the download, in the hub's cache (2 B a parameter)",
         )
     rows = max(1, scratch.batch_tokens // scratch.sequence_length)
-    step = _activations(base.config, None, rows, scratch.sequence_length, False, _CPU)
+    step = activations(base.config, None, rows, scratch.sequence_length, False, _CPU)
     tokens = scratch.steps * rows * scratch.sequence_length
     memory = 12.0 * base.total + step  # weights, two moments; gradients are in the step
     return StagePlan(
@@ -128,9 +134,9 @@ def _base(recipe: Recipe, base: Shape) -> StagePlan:
 
 
 def training_bytes(
-    base: Shape, lora: LoraConfig, train: TrainConfig, quantization: str, dtype: torch.dtype
+    base: Shape, lora: Trained, train: TrainConfig, quantization: str, dtype: torch.dtype
 ) -> float:
-    """Peak of training one adapter.
+    """Peak of training one expert.
 
     Frozen weights; for each trained parameter 4 B and 8 B of AdamW's moments; and what a step
     keeps, its gradients included.
@@ -142,7 +148,7 @@ def training_bytes(
         weights += (base.total - base.linear) * (4 - dtype_bytes)
         weights += _unpacked(base, dtype_bytes, True)
     width = _longest(train, base)
-    step = _activations(
+    step = activations(
         base.config, lora, train.batch_size, width, train.gradient_checkpointing, dtype
     )
     return weights + 12.0 * adapter_parameters(base.config, lora) + step
@@ -150,11 +156,13 @@ def training_bytes(
 
 def _experts(recipe: Recipe, base: Shape) -> StagePlan:
     """Of the largest: one after another they are trained. Widths are max_length, so at most."""
-    lora, train = recipe.experts.lora, recipe.experts.train
+    lora, train = trained_of(recipe.experts), recipe.experts.train
     num_experts = len(recipe.expert_filters)
-    kinds = [(lora, train, num_experts)]
+    kinds: list[tuple[Trained, TrainConfig, int]] = [(lora, train, num_experts)]
     if recipe.experts.dense_baseline:
-        kinds.append((*dense_budget(lora, train, num_experts), 1))
+        low_rank = lora if isinstance(lora, LoraConfig) else None
+        grown, longer = dense_budget(low_rank, train, num_experts)
+        kinds.append((grown or "mlps", longer, 1))
     sizes = [adapter_parameters(base.config, kind[0]) for kind in kinds]
     quantization = recipe.base.quantization
     flops = 0.0
@@ -163,7 +171,9 @@ def _experts(recipe: Recipe, base: Shape) -> StagePlan:
         tokens = one.steps * one.gradient_accumulation_steps * one.batch_size * width
         a_token = 6 if one.gradient_checkpointing else 4  # forward again, for no weight gradients
         flops += count * _training_flops(base, tokens, width, a_token)
-        flops += count * 6.0 * adapter_parameters(base.config, one_lora) * tokens
+        # Whole MLPs run in the base's place: only their weights' gradients come on top.
+        more = 6.0 if isinstance(one_lora, LoraConfig) else 2.0
+        flops += count * more * adapter_parameters(base.config, one_lora) * tokens
     return StagePlan(
         "experts",
         max(training_bytes(base, k[0], k[1], quantization, _GPU) for k in kinds),
@@ -194,7 +204,7 @@ def _align(recipe: Recipe, base: Shape, align: AlignConfig) -> StagePlan:
     peaks = {}
     for name, dtype in (("gpu", _GPU), ("cpu", _CPU)):
         held = _weights(recipe, base, expert)[f"{name}_bytes"]
-        sampling = held + _answering(base.config, align.batch_size, prompt, new, dtype)
+        sampling = held + answering(base.config, align.batch_size, prompt, new, dtype)
         training = training_bytes(base, lora, learned, quantization, dtype)
         peaks[name] = max(training, sampling if answers else 0.0)
     tokens = width * train.epochs * (2 * tasks * align.pairs_per_task if by_pairs else answers)
@@ -240,7 +250,7 @@ def _router(recipe: Recipe, base: Shape, num_experts: int, adapters: int) -> Sta
     layers, width = base.num_layers, base.hidden_size
     read = 4.0 * layers * samples * 2 * width
     host = [read + fitting_bytes(samples, 2 * width, config.folds)]
-    gates = recipe.experts.lora.target == "mlp"
+    gates = recipe.experts.in_mlps
     tokens = num_experts * min(
         # Whole answers are read, so up to one more an expert.
         config.gate_tokens_per_expert + longest - prompt,
@@ -254,13 +264,13 @@ def _router(recipe: Recipe, base: Shape, num_experts: int, adapters: int) -> Sta
     peaks = {}
     for name, dtype in (("gpu", _GPU), ("cpu", _CPU)):
         on_host = 1.0 if name == "cpu" else 0.0
-        steps = [on_host * read + _reading(base.config, _PROMPT_ROWS, prompt, dtype)]
+        steps = [on_host * read + reading(base.config, _PROMPT_ROWS, prompt, dtype)]
         if gates:
-            steps.append(on_host * kept + _reading(base.config, _ANSWER_ROWS, longest, dtype))
+            steps.append(on_host * kept + reading(base.config, _ANSWER_ROWS, longest, dtype))
         if gates and config.train_gates is not None:
             rows = config.train_gates.batch_size
-            lora = recipe.experts.lora
-            steps.append(_gate_training(base.config, lora, num_experts, rows, longest, dtype))
+            lora = trained_of(recipe.experts)
+            steps.append(gate_training(base.config, lora, num_experts, rows, longest, dtype))
         peaks[name] = max(steps + (host if name == "cpu" else []))
     flops = 2.0 * base.multiplied * (samples * prompt + tokens * 2 * gates)
     if gates and config.train_gates is not None:
@@ -298,8 +308,8 @@ def _eval(recipe: Recipe, base: Shape, adapters: int) -> StagePlan:
     batches = len(recipe.languages) * ceil(recipe.eval.samples_per_language / size)
     return StagePlan(
         "eval",
-        weights["gpu"] + _answering(base.config, size, prompt, new, _GPU),
-        weights["cpu"] + _answering(base.config, size, prompt, new, _CPU),
+        weights["gpu"] + answering(base.config, size, prompt, new, _GPU),
+        weights["cpu"] + answering(base.config, size, prompt, new, _CPU),
         disk=8e3 * asked * len(models),
         work=Work(
             2.0 * base.multiplied * (prompt + new) * asked * len(models),
@@ -328,80 +338,3 @@ def _training_flops(base: Shape, tokens: int, width: int, a_token: int) -> float
     causal, so half of them, forward, and twice that backward (arXiv:2204.02311, appendix B)."""
     attention = 3 * 2.0 * width * base.hidden_size * base.num_layers
     return tokens * (a_token * base.multiplied + attention)
-
-
-def _activations(
-    config: PreTrainedConfig,
-    lora: LoraConfig | None,
-    rows: int,
-    width: int,
-    checkpointing: bool,
-    dtype: torch.dtype,
-) -> float:
-    return _cached_training(_Key(config), lora, rows, width, checkpointing, dtype)
-
-
-def _answering(
-    config: PreTrainedConfig, rows: int, prompt: int, new: int, dtype: torch.dtype
-) -> float:
-    return _cached_answering(_Key(config), rows, prompt, new, dtype)
-
-
-def _reading(config: PreTrainedConfig, rows: int, width: int, dtype: torch.dtype) -> float:
-    return _cached_reading(_Key(config), rows, width, dtype)
-
-
-def _gate_training(
-    config: PreTrainedConfig,
-    lora: LoraConfig,
-    num_experts: int,
-    rows: int,
-    width: int,
-    dtype: torch.dtype,
-) -> float:
-    return _cached_gates(_Key(config), lora, num_experts, rows, width, dtype)
-
-
-class _Key:
-    """A config as the key of a cache: by its content."""
-
-    def __init__(self, config: PreTrainedConfig) -> None:
-        self.config = config
-        self._text = config.to_json_string(use_diff=False)
-
-    def __hash__(self) -> int:
-        return hash(self._text)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Key) and self._text == other._text
-
-
-@lru_cache(maxsize=256)
-def _cached_training(
-    key: _Key,
-    lora: LoraConfig | None,
-    rows: int,
-    width: int,
-    checkpointing: bool,
-    dtype: torch.dtype,
-) -> float:
-    return training_activations(
-        key.config, lora, rows, width, learned=width, checkpointing=checkpointing, dtype=dtype
-    )
-
-
-@lru_cache(maxsize=256)
-def _cached_answering(key: _Key, rows: int, prompt: int, new: int, dtype: torch.dtype) -> float:
-    return inference_activations(key.config, rows, prompt, new, dtype=dtype)
-
-
-@lru_cache(maxsize=256)
-def _cached_reading(key: _Key, rows: int, width: int, dtype: torch.dtype) -> float:
-    return reading_activations(key.config, rows, width, dtype=dtype)
-
-
-@lru_cache(maxsize=256)
-def _cached_gates(
-    key: _Key, lora: LoraConfig, num_experts: int, rows: int, width: int, dtype: torch.dtype
-) -> float:
-    return gate_activations(key.config, lora, num_experts, rows, width, learned=width, dtype=dtype)

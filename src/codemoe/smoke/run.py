@@ -18,6 +18,7 @@ from codemoe.pipeline import STAGES, Outcome, refuse_launchers, refuse_unstackab
 from codemoe.progress import say
 from codemoe.recipe import Recipe
 from codemoe.smoke.base import write_small_base
+from codemoe.smoke.preferences import small_align
 from codemoe.smoke.samples import few_items, sample_sources
 from codemoe.smoke.shrink import SUFFIX, can_quantize, shrink
 
@@ -45,7 +46,7 @@ def run_smoke(recipe: Recipe) -> Smoked:
 
     started = time.monotonic()
     refuse_launchers(os.environ)
-    refuse_unstackable(recipe, STAGES)
+    refuse_unstackable(recipe, tuple(stage for stage in STAGES if stage.is_wanted(recipe)))
     check_trackers(recipe.experts.train.report_to)
     folder = Path(recipe.runs_dir) / (recipe.name + SUFFIX)
     _empty(folder)
@@ -54,12 +55,15 @@ def run_smoke(recipe: Recipe) -> Smoked:
     made.mkdir()
     sampled = sample_sources(recipe, made)
     notes += sampled.notes
-    base = None
+    rows = sampled.rows or tuple(corpus_rows(few_items(20), recipe.languages, 1))
+    base = align = None
+    if recipe.align is not None:
+        align, told = small_align(recipe, recipe.align, rows, made)
+        notes += told
     if recipe.base.model is not None:
-        rows = sampled.rows or list(corpus_rows(few_items(20), recipe.languages, 1))
         base = write_small_base(recipe.base, rows, recipe.seed, made / "base")
         notes += base.notes
-    small = shrink(recipe, sampled, base, made / "base")
+    small = shrink(recipe, sampled, base, made / "base", align)
     for note in notes:
         say(f"smoke: {note}")
     outcomes: list[Outcome] = []

@@ -4,7 +4,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from codemoe.recipe import Recipe, ScratchConfig, SuiteConfig, TrainConfig
+from codemoe.eval_config import SuiteConfig
+from codemoe.recipe import Recipe, ScratchConfig, TrainConfig
 from codemoe.recipe_file import make_recipe
 from codemoe.smoke.base import SmallBase
 from codemoe.smoke.samples import Sampled
@@ -14,8 +15,15 @@ _STEPS = 4
 _LONGEST = 1024  # tokens, at least, where a tokenizer stands in
 
 
-def shrink(recipe: Recipe, sampled: Sampled, base: SmallBase | None, base_dir: Path) -> Recipe:
-    """`base` is the small one in `base_dir`; None where the recipe trains its own from scratch."""
+def shrink(
+    recipe: Recipe,
+    sampled: Sampled,
+    base: SmallBase | None,
+    base_dir: Path,
+    align: dict[str, Any] | None = None,
+) -> Recipe:
+    """`base` is the small one in `base_dir`; None where the recipe trains its own from scratch.
+    `align` is that section in small."""
     tree = recipe.model_dump(mode="json")
     tree["name"] = recipe.name + SUFFIX
     tree["data"] |= {
@@ -55,6 +63,7 @@ def shrink(recipe: Recipe, sampled: Sampled, base: SmallBase | None, base_dir: P
         "batch_size": min(recipe.eval.batch_size, 8),
         "suites": [_suite(suite) for suite in recipe.eval.suites],
     }
+    tree["align"] = align
     return make_recipe(tree, f"the recipe of {recipe.name} in small")
 
 

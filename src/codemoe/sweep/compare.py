@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from codemoe.eval_config import MODEL_NAMES
 from codemoe.evaluate.report.compare import difference
 from codemoe.evaluate.report.read import Evaluation, ModelResult, read_evaluation
-from codemoe.recipe import MODEL_NAMES
 from codemoe.sweep.variants import Variant
 
 

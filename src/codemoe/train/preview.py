@@ -191,7 +191,7 @@ def _training_of(recipe: Recipe, name: str) -> tuple[list[Any], TrainConfig, str
     filters = recipe.expert_filters
     if name != DENSE:
         return [filters[name]], recipe.experts.train, recipe.experts.activation
-    _, train = dense_budget(recipe.experts.lora, recipe.experts.train, len(filters))
+    _, train = dense_budget(None, recipe.experts.train, len(filters))
     return list(filters.values()), train, "all"
 
 

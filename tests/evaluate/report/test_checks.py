@@ -3,9 +3,9 @@ from typing import Any
 import pytest
 
 from codemoe.errors import UserError
+from codemoe.eval_config import Thresholds
 from codemoe.evaluate.report import causes, check_thresholds, checks
 from codemoe.evaluate.report.page import _CHECK_LABELS
-from codemoe.recipe import Thresholds
 
 
 def _scores(codebleu: float, wrong_language: float = 0.0) -> dict[str, Any]:

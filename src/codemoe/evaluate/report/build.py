@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from codemoe.errors import UserError
+from codemoe.eval_config import MODEL_NAMES
 from codemoe.evaluate.report.checks import check_thresholds
 from codemoe.evaluate.report.figures import DARK, LIGHT, all_figures, csv_text, png
 from codemoe.evaluate.report.page import render_page
@@ -16,7 +17,6 @@ from codemoe.evaluate.report.table import markdown
 from codemoe.evaluate.report.tables import all_tables
 from codemoe.evaluate.report.traces import traces_csv
 from codemoe.evaluate.report.words import enabling, headline, lead
-from codemoe.recipe import MODEL_NAMES
 
 
 def make_report(

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from codemoe.errors import UserError
+from codemoe.eval_config import MODEL_NAMES
 from codemoe.jsonl import read_jsonl
-from codemoe.recipe import MODEL_NAMES
 
 REDO = "redo the evaluation: codemoe eval RECIPE --force"
 Interval = tuple[float, float]
