@@ -25,6 +25,7 @@ from codemoe.evaluate.compare_results import compare_results
 from codemoe.pipeline import STAGES, run_stages
 from codemoe.recipe import Recipe
 from codemoe.recipe_file import load_recipe
+from codemoe.sweep.variants import folder_name
 
 NEEDED = ("data", "base", "experts", "align", "eval")
 
@@ -112,32 +113,8 @@ def seconds(recipe: Recipe, part: str) -> float:
     return sum(read_manifest(folder / name)["seconds"] for name in recipe.expert_filters)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("recipe", type=Path)
-    parser.add_argument("--align", action="append", default=[], help="keys of `align`, a way each")
-    parser.add_argument("--runs", default="runs", help="where runs are kept")
-    parser.add_argument("--name", default="before", help="of the run without alignment")
-    parser.add_argument("--rows", type=int, default=200, help="held-out rows a language")
-    parser.add_argument("--split", choices=("test", "valid"), default="test")
-    parser.add_argument("--out", type=Path, default=RESULTS / "align.md")
-    options = parser.parse_args()
-    common = [
-        f"runs_dir={options.runs}",
-        "experts.dense_baseline=false",
-        "merge.methods=[]",
-        "eval.models=[expert]",
-        "eval.execute=required",
-        f"eval.split={options.split}",
-        f"eval.samples_per_language={options.rows}",
-    ]
-    before = made(load_recipe(options.recipe, [*common, f"name={options.name}"]), ())
-    ways: dict[str, Recipe] = {}
-    for number, keys in enumerate(options.align):
-        own = [f"align.{key}" for key in keys.split()]
-        name = f"name={options.name}-{options.split}-way-{number}"
-        recipe = load_recipe(options.recipe, [*common, *own, name])
-        ways[keys] = made(recipe, [before, *ways.values()])
+def told(options: argparse.Namespace, before: Recipe, ways: dict[str, Recipe]) -> list[str]:
+    """The result file, of the ways made so far."""
     heads = ["", "pass@1", *before.languages, "difference [95 %]", "p", "newly pass / fail"]
     share = [f"{passed(before, language):.3f}" for language in before.languages]
     lines = [
@@ -148,6 +125,7 @@ def main() -> None:
             [
                 str(options.recipe),
                 *(part for keys in ways for part in ("--align", keys)),
+                *(part for key in options.set for part in ("--set", key)),
                 *("--rows", str(options.rows), "--split", options.split),
             ],
             "cpu",
@@ -178,7 +156,38 @@ def main() -> None:
             "",
             *table,
         ]
-    publish(lines, options.out)
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("--align", action="append", default=[], help="keys of `align`, a way each")
+    parser.add_argument("--set", action="append", default=[], help="another key of the recipe")
+    parser.add_argument("--runs", default="runs", help="where runs are kept")
+    parser.add_argument("--name", default="before", help="of the run without alignment")
+    parser.add_argument("--rows", type=int, default=200, help="held-out rows a language")
+    parser.add_argument("--split", choices=("test", "valid"), default="test")
+    parser.add_argument("--out", type=Path, default=RESULTS / "align.md")
+    options = parser.parse_args()
+    common = [
+        f"runs_dir={options.runs}",
+        "experts.dense_baseline=false",
+        "merge.methods=[]",
+        "eval.models=[expert]",
+        "eval.execute=required",
+        f"eval.split={options.split}",
+        f"eval.samples_per_language={options.rows}",
+        *options.set,
+    ]
+    before = made(load_recipe(options.recipe, [*common, f"name={options.name}"]), ())
+    ways: dict[str, Recipe] = {}
+    for keys in options.align:
+        own = [f"align.{key}" for key in keys.split()]
+        name = f"name={options.name}-{folder_name(own)}"
+        recipe = load_recipe(options.recipe, [*common, *own, name])
+        ways[keys] = made(recipe, [before, *ways.values()])
+        publish(told(options, before, ways), options.out)
 
 
 if __name__ == "__main__":

@@ -273,8 +273,13 @@ def test_without_a_sandbox_only_people_s_pairs_do(
 
 
 def test_no_pairs_at_all_is_told(
-    place: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch
+    place: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "human.jsonl").write_text(json.dumps(HUMAN | {"language": "rust"}) + "\n")
+    human = [{"path": str(tmp_path / "human.jsonl")}]
+    with pytest.raises(WorkError, match=r"python: another expert's language 1.*\n.*align\.human"):
+        align_stage.run(place(samples_per_task=0, human=human))
+
     def all_fail(label: str, tasks: Any, answers: Any, *_: Any) -> list[Any]:
         from codemoe.evaluate.sandbox import Verdict
 
@@ -283,8 +288,8 @@ def test_no_pairs_at_all_is_told(
     monkeypatch.setattr(judge, "probe", lambda: SandboxProbe("bubblewrap", "", ""))
     monkeypatch.setattr(sample, "judge", all_fail)
     monkeypatch.setattr(sample, "languages", lambda tasks, answers: [None] * len(answers))
-    with pytest.raises(WorkError, match=r"no answers of any expert made a pair.*no answer passes"):
-        align_stage.run(place())
+    with pytest.raises(WorkError, match=r"no pair for any expert.*javascript: no answer passes 4"):
+        align_stage.run(place(), redo="different")
 
 
 def test_data_without_tests_are_told(

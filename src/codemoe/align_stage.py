@@ -47,7 +47,7 @@ def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
             if config.samples_per_task:
                 made |= _sample(recipe, config, name, redo)
             made |= _pair(recipe, config, name, files, redo)
-        _check_some_pairs(recipe, names)
+        _check_some_pairs(recipe, config, names)
     for name in names:
         made |= _train(recipe, config, name, redo)
     return made
@@ -162,7 +162,7 @@ def _pair(
     )
 
 
-def _check_some_pairs(recipe: Recipe, names: list[str]) -> None:
+def _check_some_pairs(recipe: Recipe, config: AlignConfig, names: list[str]) -> None:
     """Raise when no expert has anything to learn from."""
     counts = {
         name: json.loads((folder_of(recipe, "pairs", name) / "counts.json").read_text())
@@ -170,10 +170,16 @@ def _check_some_pairs(recipe: Recipe, names: list[str]) -> None:
     }
     if any(sum(one["pairs"].values()) for one in counts.values()):
         return
-    told = "; ".join(f"{name}: {one['without_contrast']}" for name, one in counts.items())
+    why = {name: one["without_contrast"] | one["human_dropped"] for name, one in counts.items()}
+    told = "; ".join(
+        f"{name}: {', '.join(f'{reason} {n}' for reason, n in reasons.items()) or 'no tasks'}"
+        for name, reasons in why.items()
+    )
     raise WorkError(
-        f"align: no answers of any expert made a pair ({told})",
-        "sample more, and more differently: align.samples_per_task=16 align.temperature=1.0",
+        f"align: there is no pair for any expert ({told})",
+        "sample more, and more differently: align.samples_per_task=16 align.temperature=1.0"
+        if config.samples_per_task
+        else "see that the rows of align.human are in languages of this run",
     )
 
 

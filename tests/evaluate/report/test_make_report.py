@@ -378,3 +378,29 @@ def test_damaged_traces_are_told(tmp_path: Path) -> None:
     path.write_text(json.dumps(traces))
     with pytest.raises(UserError, match="more tokens than choices"):
         _make(run, tmp_path / "out")
+
+
+def test_alignment_has_a_table_while_the_mixture_is_made_of_it(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", Plan(n=4))
+    counts = {
+        "tasks": 80,
+        "answers": 640,
+        "passed": 0.75,
+        "pairs": {"pass over fail": 31, "right language over wrong": 2, "human": 0},
+        "without_contrast": {"all answers pass": 40, "no answer passes": 9},
+    }
+    folder = run / "aligned" / "pairs" / "java"
+    folder.mkdir(parents=True)
+    (folder / "counts.json").write_text(json.dumps(counts))
+    _make(run, tmp_path / "plain")
+    assert "preference pairs" not in (tmp_path / "plain" / "tables.md").read_text()
+    manifest = run / "moe" / "manifest.json"
+    told = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps(told | {"inputs": {"base": "x", "aligned/java": "y"}}))
+    _make(run, tmp_path / "out")
+    text = (tmp_path / "out" / "tables.md").read_text()
+    assert "## Alignment: preference pairs by cause" in text
+    assert (
+        "| java | 80 (640 answers) | 75.0\u00a0% | 31 | 2 | 0 | 49 (all answers pass 40, " in text
+    )
+    assert "alignment" in [table["id"] for table in _page(tmp_path / "out").all("table")]

@@ -163,6 +163,8 @@ class Evaluation:
     curves: dict[str, list[tuple[int, float]]]  # expert -> (step, training loss)
     stages: list[Stage]
     router: Mapping[str, Any] | None  # routing_metrics.json of the router stage
+    # By expert, counts.json of its pairs; empty where the mixture's experts are not aligned.
+    alignment: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def languages(self) -> list[str]:
@@ -210,6 +212,7 @@ def read_evaluation(
             )
         ],
         router=_optional_json(run_dir / "router" / "routing_metrics.json"),
+        alignment=_alignment(run_dir),
     )
 
 
@@ -296,6 +299,17 @@ def _record(cls: type[T], values: Any, path: Path, where: str) -> T:
 
 def _frozen(value: Any) -> Any:
     return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
+
+
+def _alignment(run_dir: Path) -> dict[str, dict[str, Any]]:
+    """Only what the mixture is made of: `aligned/` may be there from an earlier recipe."""
+    inputs = (_optional_json(run_dir / "moe" / "manifest.json") or {}).get("inputs") or {}
+    names = [role.partition("/")[2] for role in inputs if role.startswith("aligned/")]
+    found = {
+        name: _optional_json(run_dir / "aligned" / "pairs" / name / "counts.json")
+        for name in sorted(names)
+    }
+    return {name: counts for name, counts in found.items() if counts is not None}
 
 
 def _answers(path: Path) -> Iterator[Answer]:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 
 from codemoe.evaluate.report.against import against_each, tested_against
+from codemoe.evaluate.report.alignment import alignment
 from codemoe.evaluate.report.compare import Ratio, over_languages
 from codemoe.evaluate.report.read import Evaluation, Interval, Scores, Stage
 from codemoe.evaluate.report.suites import suites_tables
@@ -35,6 +36,7 @@ def all_tables(evaluation: Evaluation) -> dict[str, Table]:
         tested(evaluation),
         tested_against(evaluation),
         *suites_tables(evaluation),
+        alignment(evaluation),
         costs(evaluation),
         stages(evaluation),
     )
