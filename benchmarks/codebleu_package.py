@@ -30,7 +30,7 @@ from typing import Any
 
 from codemoe.evaluate.audit.rows import find_layout, read_pairs
 from codemoe.evaluate.codebleu import score_corpus
-from codemoe.evaluate.codebleu.corpus import Pair
+from codemoe.evaluate.codebleu.judging import Pair
 from codemoe.evaluate.measure import measure
 
 HERE = Path(__file__).resolve()

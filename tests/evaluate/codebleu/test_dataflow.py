@@ -8,8 +8,9 @@ from codemoe.evaluate.codebleu.dataflow import Edge, data_flow
 from codemoe.evaluate.codebleu.dataflow_table import FIRST
 from codemoe.evaluate.codebleu.dataflow_tables import DATAFLOW_TABLES
 from codemoe.evaluate.codebleu.grammar import grammar_of
+from codemoe.evaluate.codebleu.parsing import parse
 from codemoe.evaluate.codebleu.source import source_text
-from codemoe.evaluate.codebleu.tree import parse, without_comments
+from codemoe.evaluate.codebleu.tree import without_comments
 from tests.evaluate.codebleu.programs import PROGRAMS, RENAMES
 
 FROM, COMPUTED = "comesFrom", "computedFrom"

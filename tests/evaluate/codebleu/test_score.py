@@ -11,7 +11,7 @@ import pytest
 
 from codemoe.errors import UserError
 from codemoe.evaluate.codebleu import CodeBleu, score_corpus, score_pair
-from codemoe.evaluate.codebleu.corpus import _derangement
+from codemoe.evaluate.codebleu.judging import derangement
 from tests.evaluate.codebleu.programs import PROGRAMS, RENAMES
 
 SOURCE = Path(__file__).parents[3] / "src"
@@ -137,8 +137,8 @@ def test_the_floor_is_what_other_answers_score() -> None:
 
 def test_derangement_stays_in_the_language_and_moves_everyone() -> None:
     languages = [*random.Random(1).choices(["python", "java", "cpp"], k=50), "javascript"]
-    moved = _derangement(languages)
-    assert moved == _derangement(languages)
+    moved = derangement(languages)
+    assert moved == derangement(languages)
     assert moved[-1] is None
     assert sorted(j for j in moved if j is not None) == list(range(50))
     assert all(i != j and languages[i] == languages[j] for i, j in enumerate(moved[:-1]))

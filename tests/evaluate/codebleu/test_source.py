@@ -4,16 +4,10 @@ import pytest
 
 from codemoe.evaluate.codebleu import score_pair
 from codemoe.evaluate.codebleu.grammar import grammar_of
+from codemoe.evaluate.codebleu.parsing import BLOCK_BYTES, PROBE_BYTES, _blocks, parse
 from codemoe.evaluate.codebleu.source import has_xlcost_marks, source_text
 from codemoe.evaluate.codebleu.tokens import tokens_of
-from codemoe.evaluate.codebleu.tree import (
-    BLOCK_BYTES,
-    PROBE_BYTES,
-    _blocks,
-    parse,
-    unreadable_bytes,
-    without_comments,
-)
+from codemoe.evaluate.codebleu.tree import unreadable_bytes, without_comments
 from codemoe.languages import LANGUAGES
 from tests.evaluate.codebleu.programs import PROGRAMS
 
@@ -89,14 +83,19 @@ def test_the_lists_of_a_tree_fit_together(language: str) -> None:
     tree = parse(source_text(PROGRAMS[language], language), language)
     size = len(tree.kinds)
     assert tree.after[0] == size
-    for lists in (tree.fields, tree.starts, tree.ends, tree.after, tree.parents):
+    for lists in (tree.fields, tree.after, tree.parents, tree.codes):
         assert len(lists) == size
+    for lists in (tree.starts, tree.ends, tree.leaf_kinds):
+        assert len(lists) == len(tree.leaves)
     for node in range(1, size):
         parent = tree.parents[node]
         assert parent < node < tree.after[node] <= tree.after[parent]
     assert tree.leaves == [node for node in range(size) if tree.after[node] == node + 1]
-    ends = [tree.ends[leaf] for leaf in tree.leaves]
-    assert ends == sorted(ends)
+    assert tree.inner == [node for node in range(size) if tree.after[node] > node + 1]
+    assert tree.leaf_kinds == [tree.kinds[leaf] for leaf in tree.leaves]
+    for node in range(size + 1):
+        assert tree.leaf_at[node] == sum(leaf < node for leaf in tree.leaves)
+    assert tree.ends == sorted(tree.ends)
 
 
 def test_a_tree_without_comments() -> None:

@@ -1,9 +1,10 @@
 import pytest
 
 from codemoe.evaluate.codebleu.counting import recall
+from codemoe.evaluate.codebleu.parsing import parse
 from codemoe.evaluate.codebleu.source import source_text
 from codemoe.evaluate.codebleu.syntax import subtree_shapes
-from codemoe.evaluate.codebleu.tree import parse, without_comments
+from codemoe.evaluate.codebleu.tree import without_comments
 from tests.evaluate.codebleu.programs import PROGRAMS
 
 

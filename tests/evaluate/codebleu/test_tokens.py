@@ -1,7 +1,8 @@
 import pytest
 
+from codemoe.evaluate.codebleu.parsing import parse
 from codemoe.evaluate.codebleu.tokens import split_text, tokens_of
-from codemoe.evaluate.codebleu.tree import parse, without_comments
+from codemoe.evaluate.codebleu.tree import without_comments
 
 
 def tokens(code: str, language: str) -> list[str]:

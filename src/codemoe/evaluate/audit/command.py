@@ -15,7 +15,7 @@ from codemoe.evaluate.audit.findings import (
 )
 from codemoe.evaluate.audit.rows import Layout, find_layout, read_pairs
 from codemoe.evaluate.audit.table import first_row
-from codemoe.evaluate.codebleu.corpus import Judged, Pair
+from codemoe.evaluate.codebleu.judging import Judged, Pair
 from codemoe.evaluate.measure import measure
 
 

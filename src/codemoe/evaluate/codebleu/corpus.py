@@ -5,71 +5,30 @@ wrong-answer floor is what the answers to other problems score: within a chunk e
 also compared with another pair's reference of its language.
 """
 
-import gc
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from random import Random
-from typing import Any, Literal
+from typing import Any
 
 from codemoe.errors import UserError
-from codemoe.evaluate.codebleu.compat import (
-    PACKAGE_LANGUAGES,
-    CompatProgram,
-    compat_score,
-    count_pair,
-    read_compat,
-    read_compat_reference,
-)
+from codemoe.evaluate.codebleu.compat import PACKAGE_LANGUAGES, compat_score
 from codemoe.evaluate.codebleu.counts import PairCounts
-from codemoe.evaluate.codebleu.program import Program, read_program, read_reference
+from codemoe.evaluate.codebleu.judging import (
+    BOTH,
+    Chunk,
+    Judged,
+    Look,
+    Mode,
+    Pair,
+    judge_chunk,
+)
 from codemoe.evaluate.codebleu.record import EQUAL_WEIGHTS, CodeBleu, Weights, checked_weights
-from codemoe.evaluate.codebleu.score import count_programs, no_reference, score_counts
+from codemoe.evaluate.codebleu.score import no_reference, score_counts
 from codemoe.evaluate.parallel import in_processes, worker_count
 from codemoe.evaluate.statistics import bootstrap_interval
 from codemoe.languages import get_language
 
 CHUNK_PAIRS = 32
-Mode = Literal["corrected", "compat"]
-BOTH: tuple[Mode, ...] = ("corrected", "compat")
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """One row; `language` is a canonical name."""
-
-    language: str
-    reference: str
-    prediction: str
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """What one pair gave. None: not asked for, no such thing, or a reference without code."""
-
-    corrected: PairCounts | None
-    compat: PairCounts | None
-    floor: float | None  # of the reference with another's prediction
-    compat_floor: float | None
-    language: str
-    is_empty: bool  # no code in the prediction
-    seen: Any = None  # what the caller's `look` made of the prediction
-    is_late_floor: bool = False  # no row of its own: see `judge`
-
-
-Look = Callable[[str, Program], Any]  # (prediction, as a program) -> anything that pickles
-
-
-@dataclass(frozen=True, slots=True)
-class _Chunk:
-    pairs: list[Pair]
-    strangers: dict[
-        int, str
-    ]  # pair -> another prediction, where the chunk has none in its language
-    modes: tuple[Mode, ...]
-    weights: Weights
-    look: Look | None
-    floor_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -159,7 +118,7 @@ def judge(
     chunk had no other): a Judged without counts.
     """
 
-    def chunks() -> Iterator[_Chunk]:
+    def chunks() -> Iterator[Chunk]:
         first: dict[str, Pair] = {}  # had nobody to be compared with yet
         last: dict[str, str] = {}  # the newest prediction of a language
         for some in _batches(pairs):
@@ -173,15 +132,15 @@ def judge(
                         first[pair.language] = pair
                 elif pair.language in first:
                     late = first.pop(pair.language)
-                    yield _Chunk([late], {0: pair.prediction}, modes, weights, None, True)
+                    yield Chunk([late], {0: pair.prediction}, modes, weights, None, True)
             last.update((pair.language, pair.prediction) for pair in some)
-            yield _Chunk(some, strangers, modes, weights, look)
+            yield Chunk(some, strangers, modes, weights, look)
             for language in [name for name, pair in first.items() if pair not in some]:
                 if last[language] is not first[language].prediction:
                     late = first.pop(language)
-                    yield _Chunk([late], {0: last[language]}, modes, weights, None, True)
+                    yield Chunk([late], {0: last[language]}, modes, weights, None, True)
 
-    for chunk in mapped(_judge_chunk, chunks()):
+    for chunk in mapped(judge_chunk, chunks()):
         for one in chunk:
             if one.is_late_floor:
                 on_floor(one)
@@ -198,97 +157,6 @@ def _batches(pairs: Iterable[Pair]) -> Iterator[list[Pair]]:
             batch = []
     if batch:
         yield batch
-
-
-def _judge_chunk(chunk: _Chunk) -> list[Judged]:
-    # Thousands of short-lived lists and tuples, and no cycles: collecting them would take longer
-    # than all the rest.
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        return _judged(chunk)
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
-def _judged(chunk: _Chunk) -> list[Judged]:
-    pairs = chunk.pairs
-    partners = _derangement([pair.language for pair in pairs])
-    corrected: list[tuple[Program, Program]] = []
-    compat: list[tuple[CompatProgram, CompatProgram] | None] = []
-    seen: list[Any] = []
-    for pair in pairs:
-        name = pair.language
-        corrected.append(
-            (read_reference(pair.reference, name), read_program(pair.prediction, name))
-        )
-        if "compat" in chunk.modes and name in PACKAGE_LANGUAGES:
-            compat.append(
-                (read_compat_reference(pair.reference, name), read_compat(pair.prediction, name))
-            )
-        else:
-            compat.append(None)
-        found = corrected[-1][1]
-        seen.append(chunk.look(pair.prediction, found) if chunk.look else None)
-    results = []
-    for at, pair in enumerate(pairs):
-        wanted, found = corrected[at]
-        package = compat[at]
-        other = partners[at]
-        floor = compat_floor = counts = package_counts = None
-        if not wanted.is_empty:
-            stranger = None if other is None else corrected[other][1]
-            package_stranger = None
-            if package is not None and other is not None:
-                both = compat[other]
-                package_stranger = None if both is None else both[1]
-            if at in chunk.strangers:
-                text = chunk.strangers[at]
-                stranger = read_program(text, pair.language)
-                if package is not None:
-                    package_stranger = read_compat(text, pair.language)
-            if "corrected" in chunk.modes:
-                counts = count_programs(wanted, found)
-                if stranger is not None:
-                    floor = score_counts(count_programs(wanted, stranger), chunk.weights).codebleu
-            if package is not None:
-                package_counts = count_pair(*package)
-                if package_stranger is not None:
-                    strange = count_pair(package[0], package_stranger)
-                    compat_floor = compat_score(strange, chunk.weights).codebleu
-        if chunk.floor_only:
-            results.append(
-                Judged(None, None, floor, compat_floor, pair.language, False, None, True)
-            )
-        else:
-            results.append(
-                Judged(
-                    counts,
-                    package_counts,
-                    floor,
-                    compat_floor,
-                    pair.language,
-                    found.is_empty,
-                    seen[at],
-                )
-            )
-    return results
-
-
-def _derangement(languages: Sequence[str]) -> list[int | None]:
-    """For each sample another of its language, every one used once; None where it is alone.
-
-    The order is shuffled with a fixed seed first: neighbours in a file are often alike.
-    """
-    given_to: list[int | None] = [None] * len(languages)
-    for language in sorted(set(languages)):
-        members = [i for i, name in enumerate(languages) if name == language]
-        Random(0).shuffle(members)
-        if len(members) > 1:
-            for i, j in zip(members, members[1:] + members[:1], strict=True):
-                given_to[i] = j
-    return given_to
 
 
 class Tally:

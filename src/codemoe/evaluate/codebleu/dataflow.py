@@ -16,7 +16,6 @@ numbered by their first appearance in the edges, as in arXiv:2009.10297 section 
 
 from collections import Counter
 from dataclasses import dataclass
-from itertools import accumulate
 
 from codemoe.evaluate.codebleu.dataflow_plan import FIRST_CHILD, Plan, Rule, plan_for
 from codemoe.evaluate.codebleu.dataflow_scopes import Scopes
@@ -94,16 +93,16 @@ class _Walker:
     def __init__(self, tree: SyntaxTree, plan: Plan) -> None:
         self.tree = tree
         self.plan = plan
-        is_known = [kind in plan.known for kind in tree.kinds]
-        self.marks = [node for node, known in enumerate(is_known) if known]
-        self.place = [0, *accumulate(is_known)]  # how many marks stand before a node
+        is_known = plan.is_known[tree.codes]
+        self.marks: list[int] = is_known.nonzero()[0].tolist()
+        self.place: list[int] = [0, *is_known.cumsum().tolist()]  # marks before a node
         self.scopes = Scopes()
         self.edges = _Edges()
         self.variable_at: dict[int, int] = {}  # name leaf -> its variable
 
     def walk(self) -> Counter[Edge]:
         tree, plan, marks, place = self.tree, self.plan, self.marks, self.place
-        kinds, after, starts, ends, cut = tree.kinds, tree.after, tree.starts, tree.ends, tree.slice
+        kinds, after, name_at = tree.kinds, tree.after, tree.text_of
         names, only_scopes = plan.names, plan.only_scopes
         parents, fields, not_variables = tree.parents, tree.fields, plan.not_variables
         name_parents = plan.name_parents
@@ -123,11 +122,11 @@ class _Walker:
                         if kind not in names:
                             continue
                         # The use of a name, if it is that of a variable.
-                        known = meanings.get(cut(starts[node], ends[node]))
+                        known = meanings.get(name_at(node))
                         if not known:
                             continue
                         parent = kinds[parents[node]]
-                        if parent == ERROR or (parent, fields[node] or 0) in not_variables:
+                        if parent == ERROR or (parent, fields[node]) in not_variables:
                             continue
                         if name_parents and parent not in name_parents:
                             continue
@@ -205,7 +204,7 @@ class _Walker:
             children = self.children(node)
             late = plan.late.get(kind)
             if late is not None:
-                children.sort(key=lambda child: (self.tree.fields[child] or 0) == late)
+                children.sort(key=lambda child: self.tree.fields[child] == late)
             steps += [self.inside(child) for child in children]
         if kind in plan.functions or kind in plan.blocks:
             self.scopes.open(kind in plan.functions)
@@ -221,7 +220,7 @@ class _Walker:
         augments = rule.augments
         child, end = node + 1, after[node]
         while child < end:
-            kind, role = kinds[child], fields[child] or 0
+            kind, role = kinds[child], fields[child]
             behind = after[child]
             if not flags[kind] & NAMED:
                 augments = augments or kind in plan.augmenting
@@ -300,8 +299,8 @@ class _Walker:
             if role == FIRST_CHILD:
                 through, around = children[:1], children[1:]
             else:
-                through = [child for child in children if (tree.fields[child] or 0) == role]
-                around = [child for child in children if (tree.fields[child] or 0) != role]
+                through = [child for child in children if tree.fields[child] == role]
+                around = [child for child in children if tree.fields[child] != role]
             pending += through
             decorations += around
             # What decorates a declarator (parameters of a function type) names nothing out here.
@@ -330,12 +329,12 @@ class _Walker:
                 if variable is not None and variable not in sources:
                     # A name that means something else out here belongs to a function or loop in
                     # the value.
-                    name = tree.slice(tree.starts[leaf], tree.ends[leaf])
+                    name = tree.text_of(leaf)
                     if scopes.find(name) == variable:
                         sources.add(variable)
         relation = COMES_FROM if step.copies and not step.augments else COMPUTED_FROM
         for leaf in step.receivers:
-            name = tree.slice(tree.starts[leaf], tree.ends[leaf])
+            name = tree.text_of(leaf)
             if name == "_":  # thrown away, in every language that gives it values
                 continue
             variable = scopes.find(name) if step.is_access else self.variable_for(name, step)

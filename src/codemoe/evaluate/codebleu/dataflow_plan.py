@@ -6,7 +6,7 @@ from functools import cache
 
 from codemoe.evaluate.codebleu.dataflow_table import FIRST
 from codemoe.evaluate.codebleu.dataflow_tables import DATAFLOW_TABLES
-from codemoe.evaluate.codebleu.grammar import Grammar
+from codemoe.evaluate.codebleu.grammar import Grammar, Table, table_of
 
 NOTHING = -1  # a role that no child has
 FIRST_CHILD = -2
@@ -28,7 +28,7 @@ class Rule:
 class Plan:
     """dataflow_table.DataflowTable with kinds and roles as numbers."""
 
-    known: frozenset[int]  # every kind that the walker must look at
+    is_known: Table  # every kind that the walker must look at
     names: frozenset[int]
     name_parents: frozenset[int]
     wrappers: frozenset[int]
@@ -87,7 +87,9 @@ def plan_for(grammar: Grammar) -> Plan | None:
     skipped = grammar.kinds(table.skipped)
     late = numbered((table.late or {}).items())
     return Plan(
-        known=names | rules.keys() | binders | functions | blocks | skipped | late.keys(),
+        is_known=table_of(
+            names | rules.keys() | binders | functions | blocks | skipped | late.keys()
+        ),
         names=names,
         name_parents=grammar.kinds(table.name_parents),
         wrappers=grammar.kinds(table.wrappers),

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from codemoe.languages import get_parser
 
 if TYPE_CHECKING:
@@ -22,6 +25,16 @@ COMMENT = 2  # never code: dropped before anything is counted
 STRING = 4  # one token, and one leaf but for its interpolations
 INTERPOLATION = 8
 UNPARSED = 16  # a leaf that holds text no rule has read: a macro's replacement, an error
+
+
+Table = NDArray[np.bool_]  # one value for every kind number
+
+
+def table_of(kinds: Iterable[int]) -> Table:
+    """True for these kinds."""
+    table = np.zeros(0x10000, np.bool_)
+    table[list(kinds)] = True
+    return table
 
 
 def _words(text: str) -> frozenset[str]:
@@ -47,7 +60,12 @@ class Grammar:
     language: str
     parser: "tree_sitter.Parser"
     flags: bytearray
-    special: frozenset[int]  # kinds of literals and unparsed text: not their leaves are tokens
+    is_named: Table
+    is_special: Table  # literals and unparsed text: not their leaves are tokens
+    is_comment: Table
+    is_string: Table
+    is_statement: Table  # of a single expression: what Python's documentation is
+    is_error: Table
     words: dict[int, str]  # text of the kinds that always read the same: "(", "while"
     names: dict[int, str]
     fields: dict[str, int]  # role of a child in its parent -> number
@@ -80,5 +98,20 @@ def grammar_of(language: str) -> Grammar:
             words[kind] = name.strip(" \t\r\n\f\\") if len(name) > 1 else name.strip()
     numbered = [(n, table.field_name_for_id(n)) for n in range(1, table.field_count + 1)]
     fields = {name: number for number, name in numbered if name}
-    special = frozenset(kind for kind in names if flags[kind] & (STRING | UNPARSED))
-    return Grammar(language, parser, flags, special - {ERROR}, words, names, fields)
+
+    all_flags = np.frombuffer(flags, np.uint8)
+    is_error = table_of([ERROR])
+    return Grammar(
+        language,
+        parser,
+        flags,
+        all_flags & NAMED > 0,
+        (all_flags & (STRING | UNPARSED) > 0) & ~is_error,
+        all_flags & COMMENT > 0,
+        all_flags & STRING > 0,
+        table_of(kind for kind, name in names.items() if name == "expression_statement"),
+        is_error,
+        words,
+        names,
+        fields,
+    )

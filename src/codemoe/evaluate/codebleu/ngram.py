@@ -12,11 +12,11 @@ import math
 from collections import Counter
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
+from itertools import accumulate, chain, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from codemoe.evaluate.codebleu.counting import clipped_matches
 from codemoe.evaluate.codebleu.counts import PairCounts
 
 MAX_ORDER = 4
@@ -26,26 +26,59 @@ OTHER_WEIGHT = 0.2
 
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _ORDER_BITS = np.uint64(3)
+_ONE, _TWO = np.uint64(1), np.uint64(2)
 
 
-@dataclass(frozen=True, slots=True)
 class Ngrams:
-    """Counts of a program's tokens, and of their sequences of two, three and four.
+    """A program's tokens, and their sequences of two, three and four.
 
     A sequence is a number: a hash of 62 bits, and its order less two in the lowest two bits. Only
     whether two are equal counts, so it does not matter that Python hashes strings otherwise in
     every process.
     """
 
-    length: int  # tokens
-    tokens: Counter[str]
-    longer: NDArray[np.uint64]  # the different sequences, sorted
-    counts: NDArray[np.int64]  # how often each occurs
+    __slots__ = ("_distinct", "_keywords", "length", "sequences", "tokens")
+
+    def __init__(self, length: int, tokens: Counter[str], sequences: NDArray[np.uint64]) -> None:
+        self.length = length  # tokens
+        self.tokens = tokens
+        self.sequences = sequences  # sorted, each as often as it occurs
+        self._distinct: Distinct | None = None
+        self._keywords: tuple[Set[str], int] | None = None
 
     @property
     def totals(self) -> tuple[int, ...]:
         """How many n-grams of each order there are."""
         return tuple([max(0, self.length - order) for order in range(MAX_ORDER)])
+
+    @property
+    def distinct(self) -> "Distinct":
+        """The different sequences: what is needed of a reference only, and of that again and
+        again."""
+        if self._distinct is None:
+            every = self.sequences
+            ends = np.append(np.flatnonzero(every[1:] != every[:-1]) + 1, len(every))
+            counts = ends.copy()
+            counts[1:] -= ends[:-1]
+            values = every[ends - 1]
+            self._distinct = Distinct(values, counts, (values & _ORDER_BITS).astype(np.int64))
+        return self._distinct
+
+    def count_of(self, keywords: Set[str]) -> int:
+        """How many of the tokens are keywords."""
+        if self._keywords is None or self._keywords[0] is not keywords:
+            tokens = self.tokens
+            self._keywords = keywords, sum([tokens[word] for word in keywords & tokens.keys()])
+        return self._keywords[1]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Distinct:
+    """Sorted sequences, how often each occurs, and its order less two."""
+
+    values: NDArray[np.uint64]
+    counts: NDArray[np.int64]
+    orders: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,46 +90,62 @@ class NgramMatches:
 
 
 def count_ngrams(tokens: Sequence[str]) -> Ngrams:
-    hashes = np.fromiter(map(hash, tokens), np.int64, len(tokens)).view(np.uint64)
-    sequences = hashes
-    parts = []
-    for order in range(2, MAX_ORDER + 1):
-        sequences = sequences[:-1] * _FACTOR + hashes[order - 1 :]
-        parts.append(sequences & ~_ORDER_BITS | np.uint64(order - 2))
-    every = np.concatenate(parts)
-    every.sort()
-    is_first = np.ones(len(every), dtype=bool)
-    np.not_equal(every[1:], every[:-1], out=is_first[1:])
-    starts = np.flatnonzero(is_first)
-    counts = np.diff(starts, append=len(every))
-    return Ngrams(len(tokens), Counter(tokens), every[starts], counts)
+    """The n-grams of one program."""
+    return count_ngrams_of([tokens])[0]
+
+
+def count_ngrams_of(programs: Sequence[Sequence[str]]) -> list[Ngrams]:
+    """The n-grams of each program."""
+    bounds = list(accumulate([len(tokens) for tokens in programs], initial=0))
+    every = map(hash, chain.from_iterable(programs))
+    hashes = np.fromiter(every, np.int64, bounds[-1]).view(np.uint64) << _TWO
+    two = hashes[:-1] * _FACTOR
+    two += hashes[1:]
+    three = two[:-1] * _FACTOR
+    three += hashes[2:]
+    four = three[:-1] * _FACTOR
+    four += hashes[3:]
+    three += _ONE
+    four += _TWO
+    counted = []
+    for tokens, (start, end) in zip(programs, pairwise(bounds), strict=True):
+        # Sequences that reach into the next program are none.
+        parts = [row[start : max(start, end - n)] for n, row in enumerate((two, three, four), 1)]
+        sequences = np.concatenate(parts)
+        sequences.sort()
+        counted.append(Ngrams(len(tokens), Counter(tokens), sequences))
+    return counted
 
 
 def match_ngrams(reference: Ngrams, prediction: Ngrams, keywords: Set[str]) -> NgramMatches:
     wanted, found = reference.tokens, prediction.tokens
-    first = clipped_matches(wanted, found)
-    if not first:
+    both = wanted.keys() & found.keys()
+    if not both:
         return NgramMatches((0,) * MAX_ORDER, 0)
-    shared = sum(min(wanted[word], found[word]) for word in keywords & wanted.keys())
+    first = shared = 0
+    for word in both:
+        matches, others = wanted[word], found[word]
+        if others < matches:
+            matches = others
+        first += matches
+        if word in keywords:
+            shared += matches
     longer = [0] * (MAX_ORDER - 1)
-    if len(reference.longer) and len(prediction.longer):
-        at = np.searchsorted(prediction.longer, reference.longer)
-        at[at == len(prediction.longer)] = 0
-        both = prediction.longer[at] == reference.longer
-        matches = np.minimum(reference.counts, prediction.counts[at])[both]
-        orders = (reference.longer[both] & _ORDER_BITS).astype(np.int64)
-        longer = np.bincount(orders, matches, MAX_ORDER - 1).astype(int).tolist()
+    if len(reference.sequences) and len(prediction.sequences):
+        distinct, every = reference.distinct, prediction.sequences
+        times = every.searchsorted(distinct.values, "right")
+        times -= every.searchsorted(distinct.values)
+        np.minimum(times, distinct.counts, out=times)
+        longer = [int(x) for x in np.bincount(distinct.orders, times, MAX_ORDER - 1).tolist()]
     return NgramMatches((first, *longer), shared)
 
 
 def weights_of(ngrams: Ngrams, matches: NgramMatches, keywords: Set[str]) -> tuple[float, float]:
     """Weight of the shared tokens, and of all the reference's: keywords weigh 1, others 0.2."""
-    wanted = ngrams.tokens
-    of_keywords = sum(wanted[word] for word in keywords & wanted.keys())
     extra = KEYWORD_WEIGHT - OTHER_WEIGHT
     return (
         OTHER_WEIGHT * matches.by_order[0] + extra * matches.keywords,
-        OTHER_WEIGHT * ngrams.length + extra * of_keywords,
+        OTHER_WEIGHT * ngrams.length + extra * ngrams.count_of(keywords),
     )
 
 

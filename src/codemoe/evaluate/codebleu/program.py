@@ -1,15 +1,19 @@
 """A program as CodeBLEU sees it: parsed once, compared many times."""
 
+import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from codemoe.evaluate.codebleu.dataflow import Edge, data_flow
-from codemoe.evaluate.codebleu.ngram import Ngrams, count_ngrams
-from codemoe.evaluate.codebleu.source import source_text
-from codemoe.evaluate.codebleu.syntax import subtree_shapes
+from codemoe.evaluate.codebleu.ngram import Ngrams, count_ngrams_of
+from codemoe.evaluate.codebleu.parsing import Text, parse_all
+from codemoe.evaluate.codebleu.remembered import Remembered
+from codemoe.evaluate.codebleu.source import code_start, source_text
+from codemoe.evaluate.codebleu.syntax import subtree_shapes_of
 from codemoe.evaluate.codebleu.tokens import tokens_of
-from codemoe.evaluate.codebleu.tree import parse, unreadable_bytes, without_comments
+from codemoe.evaluate.codebleu.tree import unreadable_bytes, without_comments
+from codemoe.languages import LANGUAGES
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,24 +34,51 @@ class Program:
         return not self.tokens
 
 
-@lru_cache(maxsize=1024)
-def read_reference(code: str, language: str) -> Program:
-    """Like `read_program`, remembered: models are compared, and problems answered many times, on
-    the same references."""
-    return read_program(code, language)
-
-
 def read_program(code: str, language: str) -> Program:
-    """Parse any text as a program of that language (canonical name); bad code is no error."""
-    whole = parse(source_text(code, language), language)
-    tree = without_comments(whole)
-    tokens = tuple(tokens_of(tree, whole))
-    return Program(
-        language,
+    """Read any text as a program of that language (canonical name); bad code is no error."""
+    return read_programs([(code, language)])[0]
+
+
+def read_programs(texts: Sequence[Text]) -> list[Program]:
+    """Like `read_program`, for several texts: one step for all of them after the other."""
+    wholes = parse_all([(source_text(code, language), language) for code, language in texts])
+    trees = [without_comments(whole) for whole in wholes]
+    tokens = [tuple(tokens_of(*both)) for both in zip(trees, wholes, strict=True)]
+    parts = zip(
         tokens,
-        count_ngrams(tokens),
-        subtree_shapes(tree),
-        data_flow(tree),
-        len(whole.source),
-        unreadable_bytes(whole) if whole.has_error else 0,
+        count_ngrams_of(tokens),
+        subtree_shapes_of(trees),
+        [data_flow(tree) for tree in trees],
+        strict=True,
     )
+    return [
+        Program(
+            whole.grammar.language,
+            *part,
+            len(whole.source),
+            unreadable_bytes(whole) if whole.has_error else 0,
+        )
+        for whole, part in zip(wholes, parts, strict=True)
+    ]
+
+
+read_references = Remembered(read_programs)
+
+# What a text may begin with that is no token, or part of none. (PHP outside its tags is text.)
+_NO_TOKEN_FIRST = dict.fromkeys(LANGUAGES, "/<-") | {"python": "#\"'", "ruby": "#=_"}
+_PREFIXED = re.compile(r"\w+['\"]")
+_CONTINUED = re.compile(r"\\\s|\\$")
+
+
+def has_code(code: str, language: str) -> bool:
+    """Whether a program of this text would not be empty; mostly seen without reading it all."""
+    start = code_start(code)
+    first = code[start : start + 1]
+    if first.isprintable() and language != "php":
+        if not first:
+            return False
+        is_prefixed = language == "python" and _PREFIXED.match(code, start)
+        is_token = first not in _NO_TOKEN_FIRST[language] and not _CONTINUED.match(code, start)
+        if is_token and not is_prefixed:
+            return True
+    return not read_program(code, language).is_empty

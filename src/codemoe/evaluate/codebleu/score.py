@@ -15,7 +15,7 @@ from codemoe.evaluate.codebleu.ngram import (
     weighted_ngram_match,
     weights_of,
 )
-from codemoe.evaluate.codebleu.program import Program, read_program, read_reference
+from codemoe.evaluate.codebleu.program import Program, read_program, read_references
 from codemoe.evaluate.codebleu.record import EQUAL_WEIGHTS, CodeBleu, Weights, checked_weights
 from codemoe.languages import LANGUAGES, get_language
 
@@ -41,7 +41,7 @@ def score_programs(
 
 def checked_reference(code: str, language: str) -> Program:
     """A reference; raises UserError where it holds no code."""
-    program = read_reference(code, language)
+    (program,) = read_references([(code, language)])
     if program.is_empty:
         raise no_reference(code, language)
     return program

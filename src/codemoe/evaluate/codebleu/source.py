@@ -25,6 +25,16 @@ def source_text(code: str, language: str) -> str:
     return code
 
 
+def code_start(code: str) -> int:
+    """Where a text's first character stands that is no white space in its source text."""
+    found = (_BEFORE if "NEW_LINE" in code or "\u2581" in code else _BLANK).match(code)
+    return found.end() if found else 0
+
+
+_BLANK = re.compile(r"\s*")
+_BEFORE = re.compile(r"(?:[\s\u2581]|(?:NEW_LINE|INDENT|DEDENT)(?![^\s\u2581]))*")
+
+
 def has_xlcost_marks(code: str) -> bool:
     """Whether a text is in XLCoST's released form (layout as words)."""
     return _XLCOST.search(code) is not None

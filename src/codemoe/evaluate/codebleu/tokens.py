@@ -1,9 +1,8 @@
 """Code tokens: what the n-gram parts count, whatever the spacing."""
 
 import re
-from bisect import bisect_left
 
-from codemoe.evaluate.codebleu.grammar import COMMENT, STRING, UNPARSED
+from codemoe.evaluate.codebleu.grammar import UNPARSED
 from codemoe.evaluate.codebleu.tree import SyntaxTree, docstrings
 
 _TOKEN = re.compile(
@@ -30,74 +29,100 @@ def tokens_of(tree: SyntaxTree, whole: SyntaxTree) -> list[str]:
     """
     if tree.has_error:
         return _with_skipped(tree, whole)
-    words, kinds, leaves = tree.grammar.words, tree.kinds, tree.leaves
-    starts, ends, cut = tree.starts, tree.ends, tree.slice
-    if tree.text is None:
-        tokens = [words.get(kinds[i]) or cut(starts[i], ends[i]) for i in leaves]
+    words, cut, text = tree.grammar.words, tree.slice, tree.text
+    leaves = zip(tree.starts, tree.ends, tree.leaf_kinds, strict=True)
+    if text is None:
+        tokens = [words.get(kind) or cut(start, end) for start, end, kind in leaves]
     else:
-        text = tree.text
-        tokens = [words.get(kinds[i]) or text[starts[i] : ends[i]] for i in leaves]
-    tokens = _joined(tree, tokens)
+        tokens = [words.get(kind) or text[start:end] for start, end, kind in leaves]
+    return _without_blanks(_joined(tree, tokens))
+
+
+def _without_blanks(tokens: list[str]) -> list[str]:
     blank = {token for token in set(tokens) if not token or token.isspace()}
     return [token for token in tokens if token not in blank] if blank else tokens
 
 
 def _joined(tree: SyntaxTree, tokens: list[str]) -> list[str]:
     """Leaves' tokens with those of each string literal in one, and unparsed text split."""
-    special, kinds, leaves, after = tree.grammar.special, tree.kinds, tree.leaves, tree.after
+    leaf_at, after = tree.leaf_at, tree.after
     joined: list[str] = []
     done = 0  # leaves
     skip_to = 0
-    for node in [node for node, kind in enumerate(kinds) if kind in special]:
+    for node in tree.nodes_of(tree.grammar.is_special):
         if node < skip_to:
             continue
         skip_to = after[node]
-        low, high = bisect_left(leaves, node, done), bisect_left(leaves, skip_to, done)
-        joined += tokens[done:low]
+        joined += tokens[done : leaf_at[node]]
+        done = leaf_at[skip_to]
         text = tree.text_of(node)
-        joined += split_text(text) if tree.grammar.flags[kinds[node]] & UNPARSED else [text]
-        done = high
+        is_unparsed = tree.grammar.flags[tree.kinds[node]] & UNPARSED
+        joined += split_text(text) if is_unparsed else [text]
     joined += tokens[done:]
     return joined
 
 
 def _with_skipped(tree: SyntaxTree, whole: SyntaxTree) -> list[str]:
     """Like `tokens_of` for code with errors: also what lies between the leaves."""
-    flags, words = tree.grammar.flags, tree.grammar.words
-    spans = [  # (start, end, kind) of tokens and of what is no code
-        (whole.starts[node], whole.ends[node], -1)
-        for node, kind in enumerate(whole.kinds)
-        if flags[kind] & COMMENT and whole.after[node] == node + 1
-    ]
-    if whole is not tree and tree.grammar.language == "python":
-        for node in docstrings(whole):
-            spans.append((whole.starts[node + 2], whole.ends[whole.after[node] - 1], -1))
-    skip_to = 0
-    for node, kind in enumerate(tree.kinds):
-        if node < skip_to:
-            continue
-        if flags[kind] & STRING or tree.after[node] == node + 1:
-            skip_to = tree.after[node]
-            first = node
-            while tree.after[first] > first + 1:
-                first += 1
-            spans.append((tree.starts[first], tree.ends[skip_to - 1], kind))
+    flags, word_of, cut = tree.grammar.flags, tree.grammar.words.get, tree.slice
+    text = tree.text
     tokens: list[str] = []
-    cut = tree.slice
+    add = tokens.append
     read_to = 0  # every byte before this one is a token, a comment or white space
-    for start, end, kind in sorted(spans):
-        if start < read_to:
-            continue
-        if start > read_to:
-            gap = cut(read_to, start)
+    for start, end, kind in _spans(tree, whole):
+        if start != read_to:
+            if start < read_to:
+                continue
+            gap = cut(read_to, start) if text is None else text[read_to:start]
             if not gap.isspace():
                 tokens += split_text(gap)
-        read_to = end
-        if kind < 0 or start == end:
+        if start == end:
+            read_to = end
             continue
-        if flags[kind] & UNPARSED:
-            tokens += split_text(tree.slice(start, end))
-        else:
-            tokens.append(words.get(kind) or cut(start, end))
-    tokens += split_text(tree.slice(read_to, len(tree.source)))
-    return [token for token in tokens if not token.isspace()]
+        read_to = end
+        token = word_of(kind)
+        if not token:
+            if kind < 0:
+                continue
+            token = cut(start, end) if text is None else text[start:end]
+            if flags[kind] & UNPARSED:
+                tokens += split_text(token)
+                continue
+        add(token)
+    tokens += split_text(cut(read_to, len(tree.source)))
+    return _without_blanks(tokens)
+
+
+def leaves_and_literals(tree: SyntaxTree) -> list[tuple[int, int, int]]:
+    """(start, end, kind) of all leaves, in order; those of a string literal are one."""
+    leaf_at, after = tree.leaf_at, tree.after
+    spans = list(zip(tree.starts, tree.ends, tree.leaf_kinds, strict=True))
+    literals = [node for node in tree.nodes_of(tree.grammar.is_string) if after[node] > node + 1]
+    if not literals:
+        return spans
+    leaves, spans = spans, []
+    done = 0  # leaves
+    skip_to = 0
+    for node in literals:
+        if node >= skip_to:
+            skip_to = after[node]
+            spans += leaves[done : leaf_at[node]]
+            spans.append((*tree.span(node), tree.kinds[node]))
+            done = leaf_at[skip_to]
+    return spans + leaves[done:]
+
+
+def _spans(tree: SyntaxTree, whole: SyntaxTree) -> list[tuple[int, int, int]]:
+    """`leaves_and_literals`, and (kind -1) what is no code."""
+    spans = leaves_and_literals(tree)
+    if whole is not tree:
+        comments = [
+            node
+            for node in whole.nodes_of(whole.grammar.is_comment)
+            if whole.after[node] == node + 1
+        ]
+        if tree.grammar.language == "python":
+            comments += docstrings(whole)
+        spans += [(*whole.span(node), -1) for node in comments]
+        spans.sort()
+    return spans

@@ -1,25 +1,21 @@
-"""A syntax tree as flat lists, made in one walk: what Python can go through quickly.
+"""A syntax tree as flat lists: what Python can go through quickly.
 
 Node i of a tree has kind `kinds[i]` (a number of its grammar) and field `fields[i]` (its role in
-its parent, None for none). Nodes stand in source order, parents before children: the inside of
+its parent, 0 for none). Nodes stand in source order, parents before children: the inside of
 node i is `range(i + 1, after[i])`, its first child is i + 1, and the sibling after child c is
-`after[c]`. Leaves have `after[i] == i + 1` and their bytes `starts[i]` to `ends[i]`; inner nodes
-begin with their first leaf and end with their last.
+`after[c]`. Leaves have `after[i] == i + 1`.
+
+Leaf j of a tree is node `leaves[j]` and has the bytes `starts[j]` to `ends[j]`; the leaves of
+node i are `range(leaf_at[i], leaf_at[after[i]])`.
 """
 
-import re
 from dataclasses import dataclass
-from functools import lru_cache
+from itertools import accumulate, compress
 
-from codemoe.evaluate.codebleu.grammar import COMMENT, ERROR, STRING, Grammar, grammar_of
+import numpy as np
+from numpy.typing import NDArray
 
-# Error recovery takes time quadratic in the text, and some grammars try every reading of `a<a<a<`.
-# Longer text is parsed whole only where its first part reads well; the rest of it in blocks.
-PROBE_BYTES = 16_384
-WHOLE_BYTES = 262_144
-BLOCK_BYTES = 4_096
-MAX_UNREADABLE = 0.25
-_AMBIGUOUS = re.compile(rb"(?:[\w.]*\s*<\s*){100}")
+from codemoe.evaluate.codebleu.grammar import COMMENT, STRING, Grammar, Table
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,187 +26,84 @@ class SyntaxTree:
     source: bytes
     text: str | None  # the same, where a byte is a character; else None
     kinds: list[int]
-    fields: list[int | None]
-    starts: list[int]
-    ends: list[int]
+    codes: NDArray[np.uint16]  # the kinds again, for looking them up in tables
+    fields: bytearray  # no grammar has as many as 256 roles
     after: list[int]
     parents: list[int]  # of the root: 0
+    leaf_at: list[int]  # one more than there are nodes
     leaves: list[int]
+    leaf_kinds: list[int]
+    starts: list[int]
+    ends: list[int]
+    inner: list[int]  # all that are no leaves
     has_error: bool
     missing: frozenset[int]  # leaves of no width that the parser made up
+
+    def nodes_of(self, table: Table) -> list[int]:
+        """All nodes whose kind is in a table, in order."""
+        return table[self.codes].nonzero()[0].tolist()
 
     def slice(self, start: int, end: int) -> str:
         if self.text is not None:
             return self.text[start:end]
         return self.source[start:end].decode("utf-8", "replace")
 
+    def span(self, node: int) -> tuple[int, int]:
+        """Where a node's first leaf starts and its last one ends; twice 0 where it has none."""
+        low, high = self.leaf_at[node], self.leaf_at[self.after[node]]
+        return (self.starts[low], self.ends[high - 1]) if low < high else (0, 0)
+
     def text_of(self, node: int) -> str:
         """The source of a node, from its first leaf to its last."""
-        first = node
-        while self.after[first] > first + 1:
-            first += 1
-        return self.slice(self.starts[first], self.ends[self.after[node] - 1])
-
-
-@lru_cache(maxsize=4)  # one text is often read for two purposes, one right after the other
-def parse(code: str, language: str) -> SyntaxTree:
-    """Parse any text; never fails on bad code (what cannot be parsed becomes ERROR nodes)."""
-    return parse_bytes(code.encode("utf-8", "replace"), language)
-
-
-def parse_bytes(source: bytes, language: str) -> SyntaxTree:
-    """Like `parse`, for text that is encoded already."""
-    grammar = grammar_of(language)
-    lists = _Lists()
-    for start, end in _blocks(source, grammar):
-        lists.add(source[start:end], start, grammar)
-    return lists.tree(grammar, source)
-
-
-def _blocks(source: bytes, grammar: Grammar) -> list[tuple[int, int]]:
-    """Where to cut the text: nowhere, or at line ends every few kilobytes."""
-    if len(source) <= PROBE_BYTES // 8:
-        return [(0, len(source))]
-    reads_well = len(source) <= WHOLE_BYTES and not _AMBIGUOUS.search(source)
-    if reads_well and len(source) > PROBE_BYTES:
-        lists = _Lists()
-        lists.add(source[:PROBE_BYTES], 0, grammar)
-        probe = lists.tree(grammar, source)
-        reads_well = unreadable_bytes(probe) <= MAX_UNREADABLE * PROBE_BYTES
-    if reads_well:
-        return [(0, len(source))]
-    blocks = []
-    start = 0
-    while start < len(source):
-        end = start + BLOCK_BYTES
-        if end < len(source):
-            cut = max(source.rfind(b"\n", start, end), source.rfind(b" ", start, end))
-            end = cut + 1 if cut > start else end
-        blocks.append((start, min(end, len(source))))
-        start = end
-    return blocks
-
-
-class _Lists:
-    """The lists of a tree while they grow."""
-
-    def __init__(self) -> None:
-        self.kinds: list[int] = []
-        self.fields: list[int | None] = []
-        self.starts: list[int] = []
-        self.ends: list[int] = []
-        self.after: list[int] = []
-        self.parents: list[int] = []
-        self.leaves: list[int] = []
-        self.has_error = False
-        self.missing: set[int] = set()
-
-    def add(self, source: bytes, offset: int, grammar: Grammar) -> None:
-        """Append the nodes of one parsed text that begins `offset` bytes into the whole."""
-        parsed = grammar.parser.parse(source)
-        assert parsed is not None
-        self.has_error |= parsed.root_node.has_error
-        cursor = parsed.walk()
-        kinds, fields, after, parents = self.kinds, self.fields, self.after, self.parents
-        starts, ends, leaves = self.starts, self.ends, self.leaves
-        down, right, up = cursor.goto_first_child, cursor.goto_next_sibling, cursor.goto_parent
-        opened: list[int] = []
-        parent = 0
-        count = len(kinds)
-        while True:
-            node = cursor.node
-            assert node is not None
-            kinds.append(node.kind_id)
-            fields.append(cursor.field_id)
-            parents.append(parent)
-            if down():
-                opened.append(count)
-                parent = count
-                count += 1
-                starts.append(0)
-                ends.append(0)
-                after.append(0)
-                continue
-            start = node.start_byte + offset
-            end = node.end_byte + offset
-            if start == end and node.is_missing:
-                self.missing.add(count)
-            leaves.append(count)
-            count += 1
-            starts.append(start)
-            ends.append(end)
-            after.append(count)
-            while not right():
-                if not up():
-                    return
-                after[opened.pop()] = count
-                parent = opened[-1] if opened else 0
-
-    def tree(self, grammar: Grammar, source: bytes) -> SyntaxTree:
-        self.after[0] = len(self.kinds)  # the first text's root holds all
-        return SyntaxTree(
-            grammar,
-            source,
-            source.decode("ascii") if source.isascii() else None,
-            self.kinds,
-            self.fields,
-            self.starts,
-            self.ends,
-            self.after,
-            self.parents,
-            self.leaves,
-            self.has_error,
-            frozenset(self.missing),
-        )
+        return self.slice(*self.span(node))
 
 
 def without_comments(tree: SyntaxTree) -> SyntaxTree:
     """The tree without comments and documentation strings; itself where it has none."""
-    flags, kinds, after = tree.grammar.flags, tree.kinds, tree.after
-    dropped = [node for node, kind in enumerate(kinds) if flags[kind] & COMMENT]
+    kinds, after = tree.kinds, tree.after
+    dropped = tree.nodes_of(tree.grammar.is_comment)
     if tree.grammar.language == "python":
-        dropped = sorted({*dropped, *docstrings(tree)})
+        documentation = docstrings(tree)
+        if documentation:
+            dropped = sorted({*dropped, *documentation})
     if not dropped:
         return tree
-    kept: list[int] = []
-    at = 0
+    is_kept = bytearray(b"\1") * len(kinds)
     for node in dropped:
-        if node >= at:
-            kept.extend(range(at, node))
-            at = after[node]
-    kept.extend(range(at, len(kinds)))
-    place = {old: new for new, old in enumerate(kept)}
-    # The node after a subtree is the first one kept from there on.
-    place[len(kinds)] = following = len(kept)
-    next_kept = [0] * (len(kinds) + 1)
-    for node in range(len(kinds), -1, -1):
-        following = place.get(node, following)
-        next_kept[node] = following
+        is_kept[node : after[node]] = bytes(after[node] - node)
+    is_leaf_kept = bytearray([is_kept[node] for node in tree.leaves])
+    # Of a kept one, and of the next one of others.
+    place = list(accumulate(is_kept, initial=0))
+    leaf_place = list(accumulate(is_leaf_kept, initial=0))
+    new_after = [place[end] for end in compress(after, is_kept)]
     return SyntaxTree(
         tree.grammar,
         tree.source,
         tree.text,
-        [kinds[node] for node in kept],
-        [tree.fields[node] for node in kept],
-        [tree.starts[node] for node in kept],
-        [tree.ends[node] for node in kept],
-        [next_kept[after[node]] for node in kept],
-        [place[tree.parents[node]] for node in kept],
-        [place[node] for node in tree.leaves if node in place],
+        list(compress(kinds, is_kept)),
+        tree.codes[np.frombuffer(is_kept, np.bool_)],
+        bytearray(compress(tree.fields, is_kept)),
+        new_after,
+        [place[parent] for parent in compress(tree.parents, is_kept)],
+        [leaf_place[leaf] for leaf in compress(tree.leaf_at, is_kept)] + [leaf_place[-1]],
+        [place[node] for node in compress(tree.leaves, is_leaf_kept)],
+        list(compress(tree.leaf_kinds, is_leaf_kept)),
+        list(compress(tree.starts, is_leaf_kept)),
+        list(compress(tree.ends, is_leaf_kept)),
+        # What held comments only is a leaf now, but no token.
+        [at for node in tree.inner if is_kept[node] and new_after[at := place[node]] > at + 1],
         tree.has_error,
-        frozenset(place[node] for node in tree.missing if node in place),
+        frozenset(place[node] for node in tree.missing if is_kept[node]),
     )
 
 
 def docstrings(tree: SyntaxTree) -> list[int]:
     """Statements that are nothing but a string literal."""
-    (statement,) = tree.grammar.kinds(["expression_statement"])
     after, kinds, flags = tree.after, tree.kinds, tree.grammar.flags
     return [
         node
-        for node, kind in enumerate(kinds)
-        if kind == statement
-        and after[node] > node + 1
+        for node in tree.nodes_of(tree.grammar.is_statement)
+        if after[node] > node + 1
         and flags[kinds[node + 1]] & STRING
         and after[node + 1] == after[node]
     ]
@@ -221,24 +114,16 @@ def unreadable_bytes(tree: SyntaxTree) -> int:
 
     What parses inside an ERROR (all of a program whose last brace is missing) is readable.
     """
-    if ERROR not in tree.kinds:
-        return len(tree.missing)
-    flags, after, starts, ends = tree.grammar.flags, tree.after, tree.starts, tree.ends
+    flags, kinds, after = tree.grammar.flags, tree.kinds, tree.after
     total = len(tree.missing)
-    for node, kind in enumerate(tree.kinds):
-        if kind != ERROR:
-            continue
-        first = node
-        while after[first] > first + 1:
-            first += 1
-        size = ends[after[node] - 1] - starts[first]
+    for node in tree.nodes_of(tree.grammar.is_error):
+        start, end = tree.span(node)
+        size = end - start
         child = node + 1
         while child < after[node]:
-            if after[child] > child + 1 or flags[tree.kinds[child]] & COMMENT:
-                first = child
-                while after[first] > first + 1:
-                    first += 1
-                size -= ends[after[child] - 1] - starts[first]
+            if after[child] > child + 1 or flags[kinds[child]] & COMMENT:
+                start, end = tree.span(child)
+                size -= end - start
             child = after[child]
         total += max(1, size)
     return total

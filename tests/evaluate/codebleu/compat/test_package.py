@@ -19,7 +19,7 @@ from codemoe.evaluate.codebleu.compat import (
 )
 from codemoe.evaluate.codebleu.compat.keywords import KEYWORDS
 from codemoe.evaluate.codebleu.compat.subtrees import package_subtrees
-from codemoe.evaluate.codebleu.tree import parse
+from codemoe.evaluate.codebleu.parsing import parse
 from codemoe.languages import LANGUAGES
 from tests.evaluate.codebleu.programs import PROGRAMS
 
@@ -115,7 +115,7 @@ def test_python_documentation_goes_and_broken_python_keeps_its_comments() -> Non
     # The standard tokenizer fails on a bracket that never closes, and then nothing is removed.
     broken = 'def f():\n    """Say it."""\n    return (1  # one\n'
     kept = read_compat(broken, "python").subtrees
-    assert kept == package_subtrees(parse(broken.strip(), "python"))
+    assert [kept] == package_subtrees([parse(broken.strip(), "python")])
 
 
 def test_text_behind_a_wide_character_is_shifted() -> None:

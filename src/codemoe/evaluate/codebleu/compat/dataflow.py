@@ -10,6 +10,7 @@ that it expects is missing, a tree deeper than Python's recursion) it has no dat
 """
 
 from collections import Counter
+from operator import itemgetter
 
 from codemoe.evaluate.codebleu.compat.dataflow_plan import plan_for
 from codemoe.evaluate.codebleu.compat.dataflow_reader import Edge, Fails, Reader
@@ -32,30 +33,34 @@ def package_flow(tree: SyntaxTree) -> Counter[Normal]:
 
 def _merged_by_token(edges: list[Edge]) -> list[Edge]:
     """One edge for each token that takes part in any; the last one's relation wins."""
-    edges = sorted(edges, key=lambda edge: edge[1])
-    connected = {edge[1] for edge in edges if edge[4]}
-    connected.update(*(edge[4] for edge in edges))
-    merged: dict[int, Edge] = {}
+    connected: set[int] = set()
+    for _, token, _, _, sources in edges:
+        if sources:
+            connected.add(token)
+            connected.update(sources)
+    edges = [edge for edge in edges if edge[1] in connected]
+    edges.sort(key=itemgetter(1))
+    merged: list[Edge] = []
+    last = -1
     for edge in edges:
-        token = edge[1]
-        if token not in connected:
-            continue
-        known = merged.get(token)
-        if known is None:
-            merged[token] = edge
+        if edge[1] != last:
+            merged.append(edge)
+            last = edge[1]
         else:
-            names = tuple(sorted({*known[3], *edge[3]}))
-            merged[token] = (edge[0], token, edge[2], names, known[4] + edge[4])
-    return list(merged.values())
+            name, token, relation, names, sources = edge
+            known = merged[-1]
+            if len(names) > 1 or known[3] != names:
+                names = tuple(sorted({*known[3], *names}))
+            merged[-1] = name, token, relation, names, known[4] + sources
+    return merged
 
 
 def _normalised(edges: list[Edge]) -> list[Normal]:
     """Names as numbers, by first appearance: an edge's sources before itself."""
     numbers: dict[str, int] = {}
+    number_of = numbers.setdefault
     found = []
     for name, _, relation, sources, _ in edges:
-        for source in sources:
-            numbers.setdefault(source, len(numbers))
-        number = numbers.setdefault(name, len(numbers))
-        found.append((number, relation, tuple([numbers[source] for source in sources])))
+        values = tuple([number_of(source, len(numbers)) for source in sources])
+        found.append((number_of(name, len(numbers)), relation, values))
     return found

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from codemoe.evaluate.codebleu.compat.dataflow_rules import FLOW_RULES, FlowRules
-from codemoe.evaluate.codebleu.grammar import Grammar
+from codemoe.evaluate.codebleu.grammar import Grammar, Table, table_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -13,8 +13,9 @@ class Plan:
 
     rules: FlowRules
     readers: dict[int, str]
-    tokens: frozenset[int]  # inner nodes that are read as one token
-    comments: frozenset[int]
+    is_read: Table  # kinds with a reader
+    is_token: Table  # inner nodes that are read as one token
+    is_comment: Table
     identifiers: frozenset[int]
     branches: frozenset[int]
     with_else: frozenset[int]
@@ -23,6 +24,7 @@ class Plan:
     foreach_block: frozenset[int]
     foreach_variables: frozenset[int]
     loop_clauses: frozenset[int]
+    is_loop_clause: Table
     optional_right: frozenset[int]
     outer_children: frozenset[int]
     text: dict[int, str]
@@ -50,8 +52,9 @@ def plan_for(grammar: Grammar) -> Plan | None:
     return Plan(
         rules=rules,
         readers=readers,
-        tokens=grammar.kinds(["string_literal", "string", "character_literal"]),
-        comments=grammar.kinds(["comment"]),
+        is_read=table_of(readers),
+        is_token=table_of(grammar.kinds(["string_literal", "string", "character_literal"])),
+        is_comment=table_of(grammar.kinds(["comment"])),
         identifiers=grammar.kinds(["identifier"]),
         branches=grammar.kinds(rules.branches),
         with_else=frozenset(kind for kind, name in grammar.names.items() if "else" in name),
@@ -60,6 +63,7 @@ def plan_for(grammar: Grammar) -> Plan | None:
         foreach_block=grammar.kinds([rules.foreach_block]),
         foreach_variables=grammar.kinds([rules.foreach_variables]),
         loop_clauses=grammar.kinds(rules.loop_clauses),
+        is_loop_clause=table_of(grammar.kinds(rules.loop_clauses)),
         optional_right=grammar.kinds(rules.optional_right),
         outer_children=grammar.kinds(rules.assigns_outer_children),
         text=grammar.names,

@@ -1,8 +1,11 @@
 """Reads a program as the package does: statement by statement, with the names' last places."""
 
 import sys
-from collections.abc import Callable
-from itertools import accumulate
+from collections.abc import Callable, Sequence
+from itertools import compress, count
+from operator import eq, ne
+
+import numpy as np
 
 from codemoe.evaluate.codebleu.compat.dataflow_plan import Plan
 from codemoe.evaluate.codebleu.compat.text import package_texts
@@ -35,65 +38,76 @@ class Reader:
         self.place: list[int] = []  # node -> how many marks stand before it
         self.remembered: dict[int, list[tuple[States, list[Edge], States]]] = {}
         self.comprehensions: set[int] = set()  # nodes with a clause that is read first
-        self.inside_tokens: set[int] = set()  # what the package fails to look up
+        # Nodes in literals that are one token: what the package fails to look up.
+        self.is_inside = bytearray(len(tree.kinds))
         self._number_tokens()
 
     def _number_tokens(self) -> None:
         tree, plan = self.tree, self.plan
-        kinds, after, starts, ends = tree.kinds, tree.after, tree.starts, tree.ends
+        kinds, after, parents, text = tree.kinds, tree.after, tree.parents, tree.text
+        nodes, starts, ends, token_kinds = self._tokens()
+        kind_names = plan.text
+        spans = zip(starts, ends, strict=True)
+        if text is None:
+            cut = package_texts(tree)
+            texts = [cut(start, end) for start, end in spans]
+        else:
+            texts = [text[start:end] for start, end in spans]
+        # All but keywords and brackets.
+        is_name = map(ne, texts, [kind_names[kind] for kind in token_kinds])
+        named = compress(zip(count(), nodes, texts, strict=False), is_name)
+        self.names = names = {node: (token, found) for token, node, found in named}
+        if text is not None and "\n" in text:  # the package cuts by lines, without their ends
+            for node, (token, found) in list(names.items()):
+                if "\n" in found:
+                    found = found.replace("\n", "")
+                    names[node] = token, found
+                    if found == kind_names[kinds[node]]:
+                        del names[node]
+        self._name_empty(nodes, starts, ends)
         if plan.loop_clauses:
-            parents = tree.parents
-            self.comprehensions = {
-                parents[node] for node, kind in enumerate(kinds) if kind in plan.loop_clauses
-            }
-        kind_names, cut, names, whole = plan.text, package_texts(tree), self.names, tree.text
-        empty: dict[int, list[tuple[int, int]]] = {}  # tokens without width at a place
-        for token, node in enumerate(self._tokens()):
-            first, end = node, after[node]
-            while after[first] > first + 1:
-                first += 1
-            start, stop = starts[first], ends[end - 1]
-            name = kind_names[kinds[node]]
-            if whole is not None and whole[start:stop] == name:
-                continue  # a keyword or a bracket
-            text = cut(start, stop)
-            if text != name:
-                names[node] = token, text
-            if start == stop:
-                empty.setdefault(start, []).append((token, node))
-        # Tokens are looked up by their place in the text: of empty ones there the last is found.
-        for leaves in empty.values():
-            last, _ = leaves[-1]
-            names.update((leaf, (last, "")) for _, leaf in leaves if leaf in names)
-        readers, inside, together = plan.readers, self.inside_tokens, self.comprehensions
-        marked = bytearray([kind in readers for kind in kinds])
-        for node in inside:
-            marked[node] = 0
-        for node in tree.leaves:
-            marked[node] = 0
-        for node in (*names, *together):
-            marked[node] = node not in inside
-        self.marks = [node for node, is_marked in enumerate(marked) if is_marked]
-        self.place = [0, *accumulate(marked)]
+            self.comprehensions = {parents[node] for node in tree.nodes_of(plan.is_loop_clause)}
+        readers = [node for node in tree.nodes_of(plan.is_read) if after[node] > node + 1]
+        marked = np.zeros(len(kinds), np.bool_)
+        marked[[*readers, *names, *self.comprehensions]] = True
+        marked &= np.frombuffer(self.is_inside, np.bool_) ^ True
+        self.marks = marked.nonzero()[0].tolist()
+        self.place = [0, *marked.cumsum().tolist()]
 
-    def _tokens(self) -> list[int]:
-        """Leaves that are no comments, and literals that are one token with all inside."""
-        tree, comments = self.tree, self.plan.comments
-        kinds, after = tree.kinds, tree.after
-        literals = [
-            node
-            for node, kind in enumerate(kinds)
-            if kind in self.plan.tokens and after[node] > node + 1
-        ]
-        nodes = tree.leaves
-        if literals:
-            for node in literals:
-                self.inside_tokens.update(range(node + 1, after[node]))
-            inside = self.inside_tokens
-            nodes = sorted(node for node in (*nodes, *literals) if node not in inside)
-        if not comments.isdisjoint(kinds):
-            nodes = [node for node in nodes if kinds[node] not in comments]
-        return nodes
+    def _name_empty(self, nodes: Sequence[int], starts: Sequence[int], ends: Sequence[int]) -> None:
+        """Tokens are looked up by their place in the text: of empty ones the last is found."""
+        empty = list(compress(count(), map(eq, starts, ends)))
+        last = {starts[token]: token for token in empty}
+        for token in empty:
+            if nodes[token] in self.names:
+                self.names[nodes[token]] = last[starts[token]], ""
+
+    def _tokens(self) -> tuple[Sequence[int], Sequence[int], Sequence[int], Sequence[int]]:
+        """(nodes, starts, ends, kinds) of leaves that are no comments, and of literals, which are
+        one token with all inside."""
+        tree, plan = self.tree, self.plan
+        after, leaf_at, is_inside = tree.after, tree.leaf_at, self.is_inside
+        comments = tree.nodes_of(plan.is_comment)
+        literals = []
+        for node in tree.nodes_of(plan.is_token):
+            if after[node] > node + 1 and not is_inside[node]:
+                literals.append(node)
+                is_inside[node + 1 : after[node]] = b"\1" * (after[node] - node - 1)
+        if not comments and not literals:
+            return tree.leaves, tree.starts, tree.ends, tree.leaf_kinds
+        leaves = list(zip(tree.leaves, tree.starts, tree.ends, tree.leaf_kinds, strict=True))
+        tokens = []
+        done = 0  # leaves
+        for node in literals:
+            tokens += leaves[done : leaf_at[node]]
+            tokens.append((node, *tree.span(node), tree.kinds[node]))
+            done = leaf_at[after[node]]
+        tokens += leaves[done:]
+        if comments:
+            left_out = set(comments)
+            tokens = [token for token in tokens if token[0] not in left_out]
+        nodes, starts, ends, kinds = zip(*tokens, strict=True) if tokens else ((),) * 4
+        return nodes, starts, ends, kinds
 
     def read_all(self) -> list[Edge]:
         if len(self.tree.kinds) - len(self.tree.leaves) > MAX_DEPTH < self._depth():
@@ -122,30 +136,36 @@ class Reader:
 
     def read(self, node: int | None) -> None:
         """Read a node with the reader of its kind; most have none and are read through."""
-        if node is None or node in self.inside_tokens:
+        if node is None or self.is_inside[node]:
             raise Fails
-        leaf = self.names.get(node)
-        if leaf is not None:
-            self.use(node, leaf)
-            return
         place = self.place
         at, end = place[node], place[self.tree.after[node]]
-        if at < end and self.marks[at] == node:
+        if at < end and self.marks[at] == node and node not in self.names:
             self.read_known(node)
         else:
             self.read_range(at, end)
 
     def read_range(self, at: int, end: int) -> None:
         marks, names, place, after = self.marks, self.names, self.place, self.tree.after
+        kinds, identifiers = self.tree.kinds, self.plan.identifiers
+        states, add = self.states, self.edges.append
         while at < end:
             node = marks[at]
             leaf = names.get(node)
-            if leaf is not None:
-                self.use(node, leaf)
-                at += 1
-            else:
+            if leaf is None:
                 self.read_known(node)
+                states, add = self.states, self.edges.append
                 at = place[after[node]]
+                continue
+            at += 1
+            token, name = leaf
+            known = states.get(name)
+            if known is not None:
+                add((name, token, COMES_FROM, (name,), known))
+            else:
+                if kinds[node] in identifiers:
+                    states[name] = (token,)
+                add((name, token, COMES_FROM, (), ()))
 
     def read_known(self, node: int) -> None:
         reader = self.plan.readers.get(self.tree.kinds[node])
@@ -166,16 +186,6 @@ class Reader:
             self.choice(node)
         else:
             self.loop(node, getattr(self, reader))
-
-    def use(self, node: int, leaf: tuple[int, str]) -> None:
-        token, name = leaf
-        known = self.states.get(name)
-        if known is not None:
-            self.edges.append((name, token, COMES_FROM, (name,), known))
-            return
-        if self.tree.kinds[node] in self.plan.identifiers:
-            self.states[name] = (token,)
-        self.edges.append((name, token, COMES_FROM, (), ()))
 
     def definition(self, node: int) -> None:
         rules = self.plan.rules
@@ -350,7 +360,7 @@ class Reader:
 
     def child(self, node: int, role: str) -> int | None:
         """The first child in a role."""
-        number = self.plan.roles.get(role)
+        number = self.plan.roles.get(role, 0)
         fields = self.tree.fields
         for child in self.children(node):
             if fields[child] == number:
@@ -359,7 +369,7 @@ class Reader:
 
     def variables(self, node: int) -> list[tuple[int, str]]:
         """(token, text) of all variable leaves of a node."""
-        if node in self.inside_tokens:
+        if self.is_inside[node]:
             raise Fails
         names, marks = self.names, self.marks
         low, high = self.place[node], self.place[self.tree.after[node]]
@@ -399,7 +409,7 @@ def _merged_alike(edges: list[Edge]) -> list[Edge]:
         known = merged.get(key)
         if known is None:
             merged[key] = edge
-        else:
+        elif len(edge[3]) > 1 or known[3:] != edge[3:]:
             names = tuple(sorted({*known[3], *edge[3]}))
             merged[key] = (*key, names, tuple(sorted({*known[4], *edge[4]})))
     return list(merged.values())

@@ -1,14 +1,15 @@
 """A program as the package sees it."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from codemoe.evaluate.codebleu.compat.comments import remove_comments
 from codemoe.evaluate.codebleu.compat.dataflow import Normal, package_flow
 from codemoe.evaluate.codebleu.compat.subtrees import package_subtrees
-from codemoe.evaluate.codebleu.ngram import Ngrams, count_ngrams
-from codemoe.evaluate.codebleu.tree import parse
+from codemoe.evaluate.codebleu.ngram import Ngrams, count_ngrams_of
+from codemoe.evaluate.codebleu.parsing import Text, parse_all
+from codemoe.evaluate.codebleu.remembered import Remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,16 +22,24 @@ class CompatProgram:
     flow: Counter[Normal]
 
 
-@lru_cache(maxsize=1024)
-def read_compat_reference(code: str, language: str) -> CompatProgram:
-    """Like `read_compat`, remembered."""
-    return read_compat(code, language)
-
-
 def read_compat(code: str, language: str) -> CompatProgram:
     """Read any text as a program of that language (canonical name)."""
-    code = code.strip()
-    tree = parse(remove_comments(code, language), language)
-    return CompatProgram(
-        language, count_ngrams(code.split()), package_subtrees(tree), package_flow(tree)
+    return read_compats([(code, language)])[0]
+
+
+def read_compats(texts: Sequence[Text]) -> list[CompatProgram]:
+    """Like `read_compat`, for several texts: one step for all of them after the other."""
+    codes = [(code.strip(), language) for code, language in texts]
+    trees = parse_all([(remove_comments(code, language), language) for code, language in codes])
+    parts = zip(
+        count_ngrams_of([code.split() for code, _ in codes]),
+        package_subtrees(trees),
+        [package_flow(tree) for tree in trees],
+        strict=True,
     )
+    return [
+        CompatProgram(language, *part) for (_, language), part in zip(texts, parts, strict=True)
+    ]
+
+
+read_compat_references = Remembered(read_compats)

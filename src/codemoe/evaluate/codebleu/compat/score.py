@@ -19,21 +19,21 @@ PACKAGE_LANGUAGES = frozenset(FLOW_RULES)
 
 
 def count_pair(reference: CompatProgram, prediction: CompatProgram) -> PairCounts:
-    wanted, found = reference.ngrams, prediction.ngrams
+    ngrams, found = reference.ngrams, prediction.ngrams
     keywords = KEYWORDS[reference.language]
-    shared = match_ngrams(wanted, found, keywords)
-    weight, weight_wanted = weights_of(wanted, shared, keywords)
-    known = prediction.subtrees
+    shared = match_ngrams(ngrams, found, keywords)
+    weight, weight_wanted = weights_of(ngrams, shared, keywords)
+    wanted, known = reference.subtrees, prediction.subtrees
     return PairCounts(
-        (wanted.length, found.length),
+        (ngrams.length, found.length),
         shared.by_order,
         tuple([max(1, count) for count in found.totals]),
         (weight, *shared.by_order[1:]),
-        (max(1.0, weight_wanted), *[max(1, count) for count in wanted.totals[1:]]),
+        (max(1.0, weight_wanted), *[max(1, count) for count in ngrams.totals[1:]]),
         (
             # Any number of a shape in the prediction matches any number in the reference.
-            sum(count for shape, count in reference.subtrees.items() if shape in known),
-            reference.subtrees.total(),
+            sum([wanted[shape] for shape in wanted.keys() & known.keys()]),
+            wanted.total(),
         ),
         (clipped_matches(reference.flow, prediction.flow), reference.flow.total()),
     )

@@ -8,14 +8,23 @@ are.)
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from zlib import crc32
 
-from codemoe.evaluate.codebleu.grammar import ERROR, NAMED, Grammar
-from codemoe.evaluate.codebleu.tree import SyntaxTree
+import numpy as np
 
-_MISSING = -1
+from codemoe.evaluate.codebleu.forest import Forest, in_forests
+from codemoe.evaluate.codebleu.grammar import Grammar, Table, table_of
+from codemoe.evaluate.codebleu.shapes import (
+    CODE_OF_KIND,
+    KINDS,
+    mixed,
+    subtree_hashes,
+)
+from codemoe.evaluate.codebleu.tree import SyntaxTree
 
 
 @dataclass(frozen=True)
@@ -49,128 +58,192 @@ _TRANSPARENT = {"go": ("statement_list", "interpreted_string_literal_content")}
 
 
 @dataclass(frozen=True, eq=False)
-class _Table:
+class _Rules:
     """_OLD and _TRANSPARENT in the numbers of a grammar."""
 
+    # (parent, role) -> code of the wrapper, whether the role stays, kinds that have not changed
     changed: dict[tuple[int, int], tuple[int | None, bool, frozenset[int]]]
-    transparent: frozenset[int]
-    indexing: frozenset[int]  # Go: index_expression
+    is_changed: Table  # parents in `changed`
+    is_transparent: Table
+    is_index: Table  # Go: index_expression
     identifiers: frozenset[int]
-    rooted: dict[int, int]  # PHP: qualified_name -> what its leading backslash stood in
+    is_rooted: Table  # PHP: qualified_name
+    root: int  # ... code of what its leading backslash stood in
     backslashes: frozenset[int]
 
 
 @cache
-def _table(grammar: Grammar) -> _Table:
-    def number(kind: str) -> int:
+def _rules(grammar: Grammar) -> _Rules:
+    def code(kind: str) -> int:
         known = grammar.kinds([kind])
-        return min(known) if known else crc32(kind.encode())
+        return mixed(min(known) if known else crc32(kind.encode()))
 
     changed = {}
     for (parent, role), old in _OLD.get(grammar.language, {}).items():
-        wrapper = None if old.wrapper is None else number(old.wrapper)
+        wrapper = None if old.wrapper is None else code(old.wrapper)
         for kind in grammar.kinds([parent]):
             key = kind, grammar.fields[role]
             changed[key] = wrapper, old.keeps_role, grammar.kinds(old.unless)
-    is_php = grammar.language == "php"
-    rooted = grammar.kinds(["qualified_name"]) if is_php else frozenset()
-    return _Table(
+    return _Rules(
         changed,
-        grammar.kinds(_TRANSPARENT.get(grammar.language, ())),
-        grammar.kinds(["index_expression"] if grammar.language == "go" else []),
+        table_of(kind for kind, _ in changed),
+        table_of(grammar.kinds(_TRANSPARENT.get(grammar.language, ()))),
+        table_of(grammar.kinds(["index_expression"] if grammar.language == "go" else [])),
         grammar.kinds(["identifier"]),
-        dict.fromkeys(rooted, number("namespace_name_as_prefix")),
+        table_of(grammar.kinds(["qualified_name"] if grammar.language == "php" else [])),
+        code("namespace_name_as_prefix"),
         grammar.kinds(["\\"]),
     )
 
 
-def package_subtrees(tree: SyntaxTree) -> Counter[int]:
-    """Count the shapes of all inner nodes; the root counts also where it is a leaf."""
-    table = _table(tree.grammar)
-    flags, kinds, after, fields = tree.grammar.flags, tree.kinds, tree.after, tree.fields
-    has_error, missing, changed = tree.has_error, tree.missing, table.changed
-    transparent, rooted = table.transparent, table.rooted
-    replaced = _generic_types(tree, table) if table.indexing else {}
-    shapes: list[int] = []
-    waiting: list[int] = []  # shapes of nodes whose parent is still to come
-    places: list[int] = []  # ... and their node numbers
-    for node in range(len(kinds) - 1, -1, -1):
-        kind = kinds[node]
-        end = after[node]
-        if node in replaced:
-            inside = replaced[node]
-            if inside:
-                shapes += inside
-                waiting.append(inside[-1])
-                places.append(node)
-            continue
-        if kind in transparent:
-            continue
-        if end == node + 1 and node:
-            if has_error and (kind == ERROR or node in missing):
-                waiting.append(_leaf_in_error(tree, node))
-                places.append(node)
-            elif flags[kind] & NAMED:
-                waiting.append(kind)
-                places.append(node)
-            continue
-        if not flags[kind] & NAMED:  # counted, but its children are written as its parent's
-            count = sum(1 for child in places if child < end)
-            shapes.append(hash((kind, *waiting[len(waiting) - count :])))
-            continue
-        parts = [kind]
-        if kind in rooted and kinds[node + 1] in table.backslashes:
-            parts += (0, rooted[kind])
-            shapes.append(rooted[kind])
-        while places and places[-1] < end:
-            child = places.pop()
-            part, role = waiting.pop(), fields[child] or 0
-            if changed and (kind, role) in changed:
-                wrapper, keeps_role, unless = changed[kind, role]
-                if kinds[child] not in unless:
-                    if wrapper is not None:
-                        part = hash((wrapper, 0, part))
-                        shapes.append(part)
-                    role = role if keeps_role else 0
-            parts.append(role)
-            parts.append(part)
-        # A node with nothing named inside is written like a leaf.
-        shape = hash(tuple(parts)) if len(parts) > 1 else kind
-        waiting.append(shape)
-        places.append(node)
-        shapes.append(shape)
-    return Counter(shapes)
+CODE_OF_ROLE = np.array([0, *(mixed(KINDS + role) for role in range(1, 256))], np.uint64)
+_MISSING, _UNREAD = 1 << 20, 1 << 21  # beyond all kinds; a kind or a character is added
 
 
-def _leaf_in_error(tree: SyntaxTree, node: int) -> int:
-    """tree-sitter names the kind of what it made up, and the character it could not read."""
-    if node in tree.missing:
-        return hash((_MISSING, tree.kinds[node]))
-    text = tree.slice(tree.starts[node], tree.ends[node])
-    return hash((ERROR, ord(text[0]) if text else 0))
+@dataclass(slots=True)
+class _Added:
+    """Nodes that the pinned grammar had and today's has not. Keys stand between those of nodes."""
+
+    keys: list[int]
+    ends: list[int]
+    codes: list[int]
+    roles: list[int]
+    are_tops: list[bool]  # counted as subtrees
+
+    def add(self, key: int, end: int, code: int, role: int, is_top: bool = True) -> None:
+        self.keys.append(key)
+        self.ends.append(end)
+        self.codes.append(code)
+        self.roles.append(role)
+        self.are_tops.append(is_top)
+
+
+def package_subtrees(trees: Sequence[SyntaxTree]) -> list[Counter[int]]:
+    """For each tree, count the shapes of all inner nodes; the root counts also where it is a
+    leaf."""
+    return in_forests(trees, _shapes)
+
+
+def _shapes(forest: Forest) -> list[Counter[int]]:
+    rules = _rules(forest.grammar)
+    nodes = _Nodes(forest, rules)
+    for tree, base in forest:
+        if tree.has_error:
+            nodes.code_errors(tree, base)
+    nodes.make_old(rules)
+    is_top, scale, added = nodes.is_top, nodes.scale, nodes.added
+    node, top = nodes.is_node.nonzero()[0], is_top.nonzero()[0]
+    keys, tops, own = node * scale, top * scale, nodes.codes[top]
+    # ... before what is added around the node behind
+    ends = forest.ends_of(top) * scale - (scale > 1)
+    codes = nodes.codes[node] + CODE_OF_ROLE[nodes.roles[node]]
+    if added.keys:
+        new_keys = np.array(added.keys, np.int64)
+        new_codes = np.array(added.codes, np.uint64)
+        is_new_top = np.array(added.are_tops, np.bool_)
+        keys = np.concatenate((keys, new_keys))
+        codes = np.concatenate((codes, new_codes + CODE_OF_ROLE[added.roles]))
+        order = keys.argsort()
+        keys, codes = keys[order], codes[order]
+        tops = np.concatenate((tops, new_keys[is_new_top]))
+        order = tops.argsort()
+        new_ends = np.array(added.ends, np.int64)
+        ends = np.concatenate((ends, new_ends[is_new_top]))[order]
+        own = np.concatenate((own, new_codes[is_new_top]))[order]
+        tops = tops[order]
+    shapes = subtree_hashes(keys, codes, tops, ends, own).tolist()
+    first = tops.searchsorted(np.array(forest.bases) * scale).tolist()
+    return [Counter(shapes[low:high]) for low, high in pairwise(first)]
+
+
+class _Nodes:
+    """What a forest's nodes are, and which count; then as the pinned grammar would have them."""
+
+    def __init__(self, forest: Forest, rules: _Rules) -> None:
+        self.forest = forest
+        kinds = forest.codes
+        self.roles = np.frombuffer(
+            bytearray().join([tree.fields for tree in forest.trees]), np.uint8
+        )
+        self.codes = CODE_OF_KIND[kinds]
+        # What an anonymous node holds is written as its parent's, though it is counted itself.
+        is_transparent = rules.is_transparent[kinds]
+        self.is_node = forest.grammar.is_named[kinds] & ~is_transparent
+        self.is_top = np.zeros(len(kinds), np.bool_)
+        self.is_top[forest.places([tree.inner or [0] for tree in forest.trees])] = True
+        self.is_top &= ~is_transparent
+        self.scale = 1  # keys from one node to the next
+        self.added = _Added([], [], [], [], [])
+
+    def code_errors(self, tree: SyntaxTree, base: int) -> None:
+        """tree-sitter names the kind of what it made up, and the character it could not read."""
+        for node in tree.nodes_of(tree.grammar.is_error):
+            if node and tree.after[node] == node + 1:
+                text = tree.text_of(node)
+                self.codes[base + node] = mixed(_UNREAD + (ord(text[0]) if text else 0))
+        for node in tree.missing:
+            if node:
+                self.codes[base + node] = mixed(_MISSING + tree.kinds[node])
+                self.is_node[base + node] = True
+
+    def make_old(self, rules: _Rules) -> None:
+        """Change what today's grammar builds otherwise."""
+        kinds = self.forest.codes
+        is_other = rules.is_changed[kinds] | rules.is_rooted[kinds] | rules.is_index[kinds]
+        if not is_other.any():
+            return
+        rows = [_generic_types(tree, rules) for tree in self.forest.trees]
+        lengths = [len(row) for some in rows for row in some.values()]
+        self.scale = scale = 2 + max(lengths, default=1)
+        for (tree, base), some in zip(self.forest, rows, strict=True):
+            for node, row in some.items():
+                inside = slice(base + node + 1, base + tree.after[node])
+                self.is_node[inside] = self.is_top[inside] = False
+                self.codes[base + node] = mixed(_INSTANCE)
+                for at, (kind, role, size) in enumerate(row, (base + node) * scale + 1):
+                    self.added.add(at, at + size, mixed(kind), role, kind != _NAME)
+            for node in tree.nodes_of(rules.is_rooted):
+                if tree.kinds[node + 1] in rules.backslashes:
+                    key = (base + node) * scale + 1
+                    self.added.add(key, key + 1, rules.root, 0)
+            for node in tree.nodes_of(rules.is_changed):
+                self.change_children(tree, base, node, rules)
+
+    def change_children(self, tree: SyntaxTree, base: int, node: int, rules: _Rules) -> None:
+        kinds, after, scale = tree.kinds, tree.after, self.scale
+        child = node + 1
+        while child < after[node]:
+            role, behind = tree.fields[child], after[child]
+            change = rules.changed.get((kinds[node], role))
+            if change and self.is_node[base + child] and kinds[child] not in change[2]:
+                wrapper, keeps_role, _ = change
+                new_role = role if keeps_role else 0
+                if wrapper is not None:
+                    key, end = (base + child) * scale - 1, (base + behind) * scale - 1
+                    self.added.add(key, end, wrapper, new_role)
+                    new_role = 0
+                self.roles[base + child] = new_role
+            child = behind
 
 
 # Go: `a[i][j]` and `a[b[i]]` with plain names. The pinned grammar takes the inner index for a
 # generic type, and the whole for an instance of one.
 _NAME, _ELEMENT, _ARGUMENTS, _GENERIC, _INSTANCE = range(100_000, 100_005)
+_Row = list[tuple[int, int, int]]  # (kind, role, nodes inside and itself), parents first
 
 
-def _generic_types(tree: SyntaxTree, table: _Table) -> dict[int, list[int]]:
-    """Nodes that the pinned grammar read as types -> the shapes they were; [] inside of one."""
-    found: dict[int, list[int]] = {}
-    for node, kind in enumerate(tree.kinds):
-        if kind not in table.indexing or node in found:
+def _generic_types(tree: SyntaxTree, rules: _Rules) -> dict[int, _Row]:
+    """Index expressions that the pinned grammar read as types -> what was inside of them."""
+    found: dict[int, _Row] = {}
+    skip_to = 0
+    for node in tree.nodes_of(rules.is_index):
+        if node < skip_to:
             continue
         operand, index = _operand_and_index(tree, node)
-        if tree.kinds[operand] not in table.indexing and tree.kinds[index] not in table.indexing:
-            continue
-        left, right = _type_shapes(tree, operand, table), _type_shapes(tree, index, table)
-        if left is None or right is None:
-            continue
-        whole = hash((_INSTANCE, 1, left[-1], 0, right[-1]))
-        inner = [shape for shape in (*left, *right) if shape != _NAME]
-        found.update((place, []) for place in range(node + 1, tree.after[node]))
-        found[node] = [*inner, whole]
+        left, right = _type(tree, operand, rules, 1), _type(tree, index, rules, 0)
+        if left and right and len(left) + len(right) > 2:
+            found[node] = left + right
+            skip_to = tree.after[node]
     return found
 
 
@@ -180,20 +253,25 @@ def _operand_and_index(tree: SyntaxTree, node: int) -> tuple[int, int]:
     return operand, min(bracket + 1, tree.after[node] - 1)
 
 
-def _type_shapes(tree: SyntaxTree, node: int, table: _Table) -> list[int] | None:
-    """Shapes of a name or of `name[type]` read as a type, its own last; None for all else."""
-    opened: list[int] = []
-    while tree.kinds[node] in table.indexing:
+def _type(tree: SyntaxTree, node: int, rules: _Rules, role: int) -> _Row:
+    """A name or `name[type]` as a type in a role; nothing for all else."""
+    depth = 0
+    while rules.is_index[tree.kinds[node]]:
         operand, index = _operand_and_index(tree, node)
-        if tree.kinds[operand] not in table.identifiers:
-            return None
-        opened.append(node)
+        if tree.kinds[operand] not in rules.identifiers:
+            return []
+        depth += 1
         node = index
-    if tree.kinds[node] not in table.identifiers:
-        return None
-    shapes = [_NAME]
-    for _ in opened:
-        element = hash((_ELEMENT, 0, shapes[-1]))
-        arguments = hash((_ARGUMENTS, 0, element))
-        shapes += [element, arguments, hash((_GENERIC, 1, _NAME, 2, arguments))]
-    return shapes
+    if tree.kinds[node] not in rules.identifiers:
+        return []
+    row: _Row = []
+    for level in range(depth, 0, -1):
+        size = 4 * level + 1
+        row += [
+            (_GENERIC, role, size),
+            (_NAME, 1, 1),
+            (_ARGUMENTS, 2, size - 2),
+            (_ELEMENT, 0, size - 3),
+        ]
+        role = 0
+    return [*row, (_NAME, role, 1)]

@@ -1,0 +1,234 @@
+"""From texts to flat trees.
+
+Several texts at once take less time than one after the other: tree-sitter's tables and Python's
+walk then take turns in the processor's caches less often.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from codemoe.evaluate.codebleu.grammar import COMMENT, Grammar, grammar_of
+from codemoe.evaluate.codebleu.tree import SyntaxTree, unreadable_bytes
+
+if TYPE_CHECKING:
+    import tree_sitter
+
+Text = tuple[str, str]  # code, language (canonical name)
+
+# Error recovery takes time quadratic in the text, and some grammars try every reading of `a<a<a<`.
+# Longer text is parsed whole only where its first part reads well; the rest of it in blocks.
+PROBE_BYTES = 16_384
+ONE_BLOCK_BYTES = 2_048
+WHOLE_BYTES = 262_144
+BLOCK_BYTES = 4_096
+MAX_UNREADABLE = 0.25
+_AMBIGUOUS = re.compile(rb"(?:[\w.]*\s*<\s*){100}")
+# Trees are kept while a text may be read for another purpose: the newest one, and others while
+# all their texts are no longer than this.
+RECENT_CHARACTERS = 131_072
+_recent: dict[Text, SyntaxTree] = {}
+
+
+def parse(code: str, language: str) -> SyntaxTree:
+    """Parse any text; never fails on bad code (what cannot be parsed becomes ERROR nodes)."""
+    return parse_all([(code, language)])[0]
+
+
+def parse_all(texts: Sequence[Text]) -> list[SyntaxTree]:
+    """Like `parse`, for several texts."""
+    found = {text: tree for text in texts if (tree := _recent.get(text)) is not None}
+    missing = [text for text in dict.fromkeys(texts) if text not in found]
+    parsed = []
+    for code, language in missing:
+        grammar = grammar_of(language)
+        source = code.encode("utf-8", "replace")
+        parts = [
+            (start, _parsed(grammar, source[start:end])) for start, end in _blocks(source, grammar)
+        ]
+        parsed.append((grammar, source, parts))
+    for text, (grammar, source, parts) in zip(missing, parsed, strict=True):
+        found[text] = _recent[text] = _tree(grammar, source, parts)
+    characters = sum([len(code) for code, _ in _recent])
+    while characters > RECENT_CHARACTERS and len(_recent) > 1:
+        oldest = next(iter(_recent))
+        characters -= len(oldest[0])
+        del _recent[oldest]
+    return [found[text] for text in texts]
+
+
+def count_unreadable(code: str, language: str) -> int:
+    """`unreadable_bytes` of a text, without making its flat tree where that is not needed."""
+    known = _recent.get((code, language))
+    if known is None:
+        grammar = grammar_of(language)
+        source = code.encode("utf-8", "replace")
+        if len(source) <= ONE_BLOCK_BYTES:
+            root = _parsed(grammar, source).root_node
+            return _unreadable_in(root, grammar) if root.has_error else 0
+        known = parse(code, language)
+    return unreadable_bytes(known)
+
+
+def _unreadable_in(root: "tree_sitter.Node", grammar: Grammar) -> int:
+    total = 0
+    pending = [root]
+    while pending:
+        node = pending.pop()
+        children = node.children
+        total += node.is_missing
+        if node.is_error:
+            size = _width(node)
+            for child in children:
+                if child.child_count or grammar.flags[child.kind_id] & COMMENT:
+                    size -= _width(child)
+            total += max(1, size)
+        # A single character that could not be read has no error inside.
+        pending += [child for child in children if child.has_error or child.is_error]
+    return total
+
+
+def _width(node: "tree_sitter.Node") -> int:
+    """Bytes from the first leaf to the last."""
+    first = last = node
+    while first.child_count:
+        first = first.children[0]
+    while last.child_count:
+        last = last.children[-1]
+    return last.end_byte - first.start_byte
+
+
+def _parsed(grammar: Grammar, source: bytes) -> "tree_sitter.Tree":
+    parsed = grammar.parser.parse(source)
+    assert parsed is not None
+    return parsed
+
+
+def _tree(
+    grammar: Grammar, source: bytes, parts: Sequence[tuple[int, "tree_sitter.Tree"]]
+) -> SyntaxTree:
+    lists = _Lists()
+    for start, parsed in parts:
+        lists.add(parsed, start)
+    return lists.tree(grammar, source)
+
+
+def _blocks(source: bytes, grammar: Grammar) -> list[tuple[int, int]]:
+    """Where to cut the text: nowhere, or at line ends every few kilobytes."""
+    if len(source) <= ONE_BLOCK_BYTES:
+        return [(0, len(source))]
+    reads_well = len(source) <= WHOLE_BYTES and not _AMBIGUOUS.search(source)
+    if reads_well and len(source) > PROBE_BYTES:
+        probe = _tree(grammar, source, [(0, _parsed(grammar, source[:PROBE_BYTES]))])
+        reads_well = unreadable_bytes(probe) <= MAX_UNREADABLE * PROBE_BYTES
+    if reads_well:
+        return [(0, len(source))]
+    blocks = []
+    start = 0
+    while start < len(source):
+        end = start + BLOCK_BYTES
+        if end < len(source):
+            cut = max(source.rfind(b"\n", start, end), source.rfind(b" ", start, end))
+            end = cut + 1 if cut > start else end
+        blocks.append((start, min(end, len(source))))
+        start = end
+    return blocks
+
+
+class _Lists:
+    """The lists of a tree while they grow."""
+
+    def __init__(self) -> None:
+        self.kinds: list[int] = []
+        self.fields = bytearray()
+        self.after: list[int] = []
+        self.parents: list[int] = []
+        self.leaf_at: list[int] = []
+        self.leaves: list[int] = []
+        self.leaf_kinds: list[int] = []
+        self.starts: list[int] = []
+        self.ends: list[int] = []
+        self.inner: list[int] = []
+        self.has_error = False
+        self.missing: set[int] = set()
+
+    def add(self, parsed: "tree_sitter.Tree", offset: int) -> None:
+        """Append the nodes of one parsed text that begins `offset` bytes into the whole."""
+        has_error = parsed.root_node.has_error
+        self.has_error |= has_error
+        cursor = parsed.walk()
+        down, right, up = cursor.goto_first_child, cursor.goto_next_sibling, cursor.goto_parent
+        add_kind, add_field, add_parent = self.kinds.append, self.fields.append, self.parents.append
+        add_start, add_end, add_after = self.starts.append, self.ends.append, self.after.append
+        add_leaf, add_inner, add_leaf_at = (
+            self.leaves.append,
+            self.inner.append,
+            self.leaf_at.append,
+        )
+        add_leaf_kind = self.leaf_kinds.append
+        after = self.after
+        opened: list[int] = []
+        parent = 0
+        at, leaf = len(self.kinds), len(self.leaves)
+        while True:
+            node = cursor.node
+            assert node is not None
+            kind = node.kind_id
+            add_kind(kind)
+            add_field(cursor.field_id or 0)
+            add_parent(parent)
+            add_leaf_at(leaf)
+            if down():
+                opened.append(at)
+                add_inner(at)
+                add_after(0)
+                parent = at
+                at += 1
+                continue
+            start, end = node.start_byte, node.end_byte
+            if start == end and has_error and node.is_missing:
+                self.missing.add(at)
+            add_leaf(at)
+            add_leaf_kind(kind)
+            if offset:
+                start += offset
+                end += offset
+            add_start(start)
+            add_end(end)
+            leaf += 1
+            at += 1
+            add_after(at)
+            while not right():
+                if not up():
+                    return
+                after[opened.pop()] = at
+                parent = opened[-1] if opened else 0
+
+    def tree(self, grammar: Grammar, source: bytes) -> SyntaxTree:
+        self.after[0] = len(self.kinds)  # the first text's root holds all
+        if len(self.kinds) > 1 and self.leaves[0] == 0:  # ... even where it had nothing inside
+            self.inner.insert(0, 0)
+            for row in (self.leaves, self.leaf_kinds, self.starts, self.ends):
+                del row[0]
+            self.leaf_at[1:] = [leaf - 1 for leaf in self.leaf_at[1:]]
+        self.leaf_at.append(len(self.leaves))
+        return SyntaxTree(
+            grammar,
+            source,
+            source.decode("ascii") if source.isascii() else None,
+            self.kinds,
+            np.fromiter(self.kinds, np.uint16, len(self.kinds)),
+            self.fields,
+            self.after,
+            self.parents,
+            self.leaf_at,
+            self.leaves,
+            self.leaf_kinds,
+            self.starts,
+            self.ends,
+            self.inner,
+            self.has_error,
+            frozenset(self.missing),
+        )
