@@ -6,15 +6,17 @@ and what one could not read counts against its language. Code that fits two lang
 answer.
 """
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from codemoe.evaluate.codebleu.grammar import STRING
+from codemoe.evaluate.codebleu.parsing import count_unreadable, parse
 from codemoe.evaluate.codebleu.program import Program
 from codemoe.evaluate.codebleu.source import source_text
-from codemoe.evaluate.codebleu.tokens import split_text
-from codemoe.evaluate.codebleu.tree import SyntaxTree, parse, unreadable_bytes, without_comments
+from codemoe.evaluate.codebleu.tokens import leaves_and_literals, split_text
+from codemoe.evaluate.codebleu.tree import without_comments
 from codemoe.languages import LANGUAGES, get_language
 
 CANDIDATES = tuple(LANGUAGES)
@@ -98,23 +100,16 @@ def language_of(
         chosen = sorted(likely, key=lambda name: -rough[name])[:most_read]
     if asked is not None and asked not in chosen:
         chosen.append(asked)
-    scored = []
-    own: dict[str, int] = {}  # words that no other candidate has
-    is_read = False  # the asked language's grammar reads it all
+    marked = {}  # language -> (evidence of its words, how many no other candidate has)
     for name in chosen:
         marks, count, tokens = _count_marks(code, name, weights[name])
-        if tokens < MIN_TOKENS:
-            continue
-        cost = _reading_cost(code, name)
-        is_trusted = cost <= MAX_COST or count >= MIN_MARKS
-        scored.append((MARK_WEIGHT * marks / tokens - cost, name, is_trusted))
-        own[name] = count
-        if name == asked:
-            is_read = cost == 0
+        if tokens >= MIN_TOKENS:
+            marked[name] = MARK_WEIGHT * marks / tokens, count
+    scored, is_read = _scored(code, marked, asked)
     if not scored:
         return None
     scored.sort(reverse=True)
-    if is_read and not own[scored[0][1]]:
+    if is_read and not marked[scored[0][1]][1]:
         return asked  # nothing in it belongs to another language alone
     evidence, best, is_trusted = scored[0]
     for value, name, trusted in scored:
@@ -126,6 +121,43 @@ def language_of(
         return None
     found = _simplest(best, scored)
     return asked if asked is not None and CONTAINED.get(found) == asked else found
+
+
+def _scored(
+    code: str, marked: Mapping[str, tuple[float, int]], asked: str | None
+) -> tuple[list[tuple[float, str, bool]], bool]:
+    """(evidence, language, whether that is to be trusted) of languages that may be it, and whether
+    the asked one's grammar reads all.
+
+    Reading code in every way that a language allows takes long. Left out is what loses to another
+    however well it reads; and nothing more is read once the asked one has it for certain.
+    """
+    source = code.strip()
+    least, most = {}, {}  # evidence
+    for name, (evidence, _) in marked.items():
+        unreadable = _unreadable(source, name)
+        highest = UNCLEAN + _share_of(unreadable, source) if unreadable else 0.0
+        lowest = CUT_OFF if unreadable and not _has_classes(name) else 0.0
+        least[name], most[name] = evidence - highest, evidence - lowest
+    scored = []
+    is_read = False
+    for name in sorted(marked, key=lambda name: (name != asked, -most[name])):
+        if name != asked and most[name] < max(least.values()) - MARGIN:
+            continue
+        evidence, count = marked[name]
+        cost = _reading_cost(code, name)
+        is_trusted = cost <= MAX_COST or count >= MIN_MARKS
+        least[name] = most[name] = evidence - cost
+        scored.append((least[name], name, is_trusted))
+        if name == asked:
+            is_read = cost == 0
+            if is_trusted and least[name] >= max(most.values()) - BENEFIT:
+                break
+    return scored, is_read
+
+
+def _share_of(unreadable: int, source: str) -> float:
+    return min(1.0, unreadable / len(source.encode("utf-8", "replace")))
 
 
 def _is_long(program: Program | None) -> bool:
@@ -174,9 +206,10 @@ def _reading_cost(code: str, language: str) -> float:
         texts = [closed]
         if _has_classes(language):
             texts.append(_as_members(closed, language))
-        unreadable = min(unreadable, *(_unreadable(text, language) for text in texts))
+        for text in texts:
+            unreadable = min(unreadable, _unreadable(text, language) if unreadable else 0)
         fixed = UNCLEAN if unreadable else CUT_OFF
-    return fixed + min(1.0, unreadable / len(source.encode("utf-8", "replace")))
+    return fixed + _share_of(unreadable, source)
 
 
 def _has_classes(language: str) -> bool:
@@ -199,7 +232,7 @@ def _closers(source: str) -> str:
 
 
 def _unreadable(source: str, language: str) -> int:
-    return unreadable_bytes(parse(source_text(source, language), language))
+    return count_unreadable(source_text(source, language), language)
 
 
 @lru_cache(maxsize=64)
@@ -237,7 +270,7 @@ def _rough_marks(code: str, weights: Mapping[str, Mapping[str, float]]) -> dict[
     """Evidence of the words alone, wherever they stand."""
     tokens = Counter(split_text(code))
     return {
-        name: sum(words[token] * tokens[token] for token in words.keys() & tokens.keys())
+        name: math.fsum(words[token] * tokens[token] for token in words.keys() & tokens.keys())
         for name, words in weights.items()
     }
 
@@ -247,29 +280,18 @@ def _count_marks(code: str, language: str, weights: Mapping[str, float]) -> tupl
     tree = without_comments(parse(source_text(code, language), language))
     names = MARKS.get(language, frozenset())
     keywords = LANGUAGES[language].keywords
+    flags, words, cut = tree.grammar.flags, tree.grammar.words, tree.slice
     weight = 0.0
     count = tokens = 0
-    for leaf, text in _leaves(tree):
-        tokens += 1
-        found = weights.get(text)
-        if found and (text in names or (leaf in tree.grammar.words and text in keywords)):
-            weight += found
-            count += found == 1
-    return weight, count, tokens
-
-
-def _leaves(tree: SyntaxTree) -> list[tuple[int, str]]:
-    """(kind, text) of the leaves, a string literal being one without a text."""
-    flags, kinds, words = tree.grammar.flags, tree.kinds, tree.grammar.words
-    found: list[tuple[int, str]] = []
-    skip_to = 0
-    for node, kind in enumerate(kinds):
-        if node < skip_to:
-            continue
+    for start, end, kind in leaves_and_literals(tree):
         if flags[kind] & STRING:
-            skip_to = tree.after[node]
-            found.append((kind, ""))
-        elif tree.after[node] == node + 1 and tree.starts[node] < tree.ends[node]:
-            text = words.get(kind) or tree.slice(tree.starts[node], tree.ends[node])
-            found.append((kind, text))
-    return found
+            tokens += 1
+        elif start < end:
+            tokens += 1
+            word = words.get(kind)
+            text = word or cut(start, end)
+            found = weights.get(text)
+            if found and (text in names or (word is not None and text in keywords)):
+                weight += found
+                count += found == 1
+    return weight, count, tokens
