@@ -244,6 +244,20 @@ class Recipe(Config):
         return self
 
     @model_validator(mode="after")
+    def _can_be_shared_out(self) -> "Recipe":
+        if self.experts.train.parallelism == "fsdp2":
+            for key, found in (
+                ("base.quantization=4bit", self.base.quantization != "none"),
+                ("experts.lora.use_dora=true", self.experts.lora.use_dora),
+            ):
+                if found:
+                    raise ValueError(
+                        f"experts.train.parallelism=fsdp2 does not go with {key}, whose weights "
+                        "have to be whole: parallelism=ddp"
+                    )
+        return self
+
+    @model_validator(mode="after")
     def _full_experts_are_whole(self) -> "Recipe":
         if self.experts.method == "full" and self.base.quantization != "none":
             raise ValueError(

@@ -23,6 +23,7 @@ UNFELT = {
     "report_to",
     "gradient_checkpointing",
     "num_processes",
+    "parallelism",
 }
 
 
@@ -50,6 +51,8 @@ class TrainConfig(Config):
     checkpoint_steps: PositiveInt = 50
     report_to: tuple[str, ...] = ()
     num_processes: PositiveInt = 1  # one a GPU; they share each optimizer step's batches
+    # ddp: each process has the whole model. fsdp2: each keeps its share of it.
+    parallelism: Literal["ddp", "fsdp2"] = "ddp"
     packing: bool = False  # several samples a row, none of which sees another
     gradient_checkpointing: bool = False  # activations are computed twice instead of kept
     eval_steps: PositiveInt | None = None  # validation loss every so many steps
@@ -64,6 +67,15 @@ class TrainConfig(Config):
                 f"num_processes={self.num_processes} processes share the batches of an optimizer "
                 f"step, so gradient_accumulation_steps ({self.gradient_accumulation_steps}) must "
                 "be a multiple of it; with batch_size lowered as much, the training is the same"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _shared_by_several(self) -> "TrainConfig":
+        if self.parallelism == "fsdp2" and self.num_processes == 1:
+            raise ValueError(
+                "parallelism is fsdp2, which shares the model out among processes, and "
+                "num_processes is 1: set it to the number of GPUs"
             )
         return self
 

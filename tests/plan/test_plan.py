@@ -15,7 +15,8 @@ from codemoe.plan.shape import adapter_parameters, find_config, shape_of
 from codemoe.plan.stages import StagePlan, plan_recipe
 from codemoe.recipe import BaseConfig, LoraConfig, Recipe
 from codemoe.recipe_file import make_recipe
-from codemoe.train.full_mlp import trained, wrap
+from codemoe.train.full_mlp import wrap
+from codemoe.train.sharding import trained
 from tests.conftest import Finished
 from tests.models.tiny import CONFIGS, peft_model, save_checkpoint, tiny_model
 

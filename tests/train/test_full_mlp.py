@@ -16,7 +16,8 @@ from codemoe.models.reference import BaseReference
 from codemoe.models.storage.full_expert import WEIGHTS
 from codemoe.recipe_file import make_recipe
 from codemoe.train.activation import ActivationMask
-from codemoe.train.full_mlp import restore, save, trained, wrap
+from codemoe.train.full_mlp import own_names, restore, save, wrap
+from codemoe.train.sharding import trained
 from tests.models.full import changed_mlps, dense_of, random_full
 from tests.models.tiny import save_checkpoint, tiny_model
 from tests.train.training import train_expert
@@ -74,6 +75,10 @@ def test_it_acts_where_the_mask_says(model_type: str, tmp_path: Path) -> None:
             assert (moe.model(ids_BT).logits - found).abs().max() <= 1e-5
 
 
+def _trained(model: Any) -> list[torch.nn.Parameter]:
+    return [p for p in model.parameters() if p.requires_grad]
+
+
 def test_only_active_tokens_teach_the_expert(base: Path) -> None:
     model = wrap(load_base(BaseReference(str(base))).model)
     mask = ActivationMask(model)
@@ -81,10 +86,10 @@ def test_only_active_tokens_teach_the_expert(base: Path) -> None:
     with mask.on(torch.zeros(2, 10, 1)):
         model(ids_BT).logits.sum().backward()
     # No token: a gradient, of zero, so that processes which train together do not wait.
-    assert all(p.grad is not None and not p.grad.any() for p in trained(model).values())
+    assert all(p.grad is not None and not p.grad.any() for p in _trained(model))
     with mask.on(torch.ones(2, 10, 1)):
         model(ids_BT).logits.sum().backward()
-    assert all(p.grad is not None and p.grad.any() for p in trained(model).values())
+    assert all(p.grad is not None and p.grad.any() for p in _trained(model))
     assert all(p.grad is None for n, p in model.named_parameters() if ".expert." not in n)
 
 
@@ -92,14 +97,14 @@ def test_saved_and_restored(base: Path, tmp_path: Path) -> None:
     random_full(base, tmp_path / "one", 3)
     model = wrap(load_base(BaseReference(str(base))).model)
     restore(model, tmp_path / "one")
-    assert trained(model).keys() == changed_mlps(base, 3).keys()
-    save(model, tmp_path / "two")
+    assert set(own_names(model).values()) == changed_mlps(base, 3).keys()
+    save(model, trained(model), tmp_path / "two")
     assert (tmp_path / "two" / "mlp_expert.json").read_text() == (
         tmp_path / "one" / "mlp_expert.json"
     ).read_text()
     one, two = (load_file(tmp_path / name / WEIGHTS) for name in ("one", "two"))
     assert all(torch.equal(value, two[name]) for name, value in one.items())
-    save(model, tmp_path / "half", torch.bfloat16)
+    save(model, trained(model), tmp_path / "half", torch.bfloat16)
     assert {v.dtype for v in load_file(tmp_path / "half" / WEIGHTS).values()} == {torch.bfloat16}
 
 

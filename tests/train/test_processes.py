@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from transformers import TrainingArguments
 from codemoe.errors import UserError
 from codemoe.pipeline import refuse_launchers
 from codemoe.recipe import TrainConfig
+from codemoe.recipe_file import make_recipe
+from codemoe.train.sharding import shard
 from codemoe.train.trainer import DependableTrainer, check_together
 from tests.conftest import run_codemoe
 from tests.models.tiny import save_checkpoint, tiny_model
@@ -35,7 +38,8 @@ experts:
   dense_baseline: false
   lora: {rank: 4}
   train: {steps: 6, batch_size: 2, gradient_accumulation_steps: 4, logging_steps: 1,
-    checkpoint_steps: 2, eval_steps: 3, packing: true, warmup_steps: 2}
+    checkpoint_steps: 2, eval_steps: 3, packing: true, warmup_steps: 2,
+    load_best_model_at_end: true}
 """
 
 
@@ -71,16 +75,24 @@ def _curve(expert: Path) -> list[float]:
 
 
 @pytest.mark.timeout(600)
-def test_two_processes_train_as_one_and_stop_at_a_signal(place: Path, alone: Path) -> None:
-    command = [sys.executable, "-m", "codemoe", "experts", "r.yaml"]
+@pytest.mark.parametrize("parallelism", ["ddp", "fsdp2"])
+def test_two_processes_train_as_one_and_stop_at_a_signal(
+    parallelism: str, place: Path, alone: Path
+) -> None:
+    """fsdp2 stops and goes on from shares of weights and moments, put together and parted again."""
+    command = [sys.executable, "-m", "codemoe", "experts", "r.yaml", f"name={parallelism}"]
+    run = place / "runs" / parallelism
+    shutil.copytree(place / "runs" / "one" / "data", run / "data")
+    shutil.copytree(place / "runs" / "one" / "base", run / "base")
+    processes = ["experts.train.num_processes=2", f"experts.train.parallelism={parallelism}"]
     process = subprocess.Popen(
-        [*command, "experts.train.num_processes=2"],
+        [*command, *processes],
         cwd=place,
         env=os.environ | ENVIRONMENT,
         stderr=subprocess.PIPE,
         text=True,
     )
-    experts = place / "runs" / "one" / "experts"
+    experts = run / "experts"
     metrics = experts / ".python.partial" / "metrics.jsonl"
     deadline = time.monotonic() + 250
     while not metrics.is_file() and process.poll() is None and time.monotonic() < deadline:
@@ -91,9 +103,7 @@ def test_two_processes_train_as_one_and_stop_at_a_signal(place: Path, alone: Pat
         assert process.returncode == 143, told
         assert "stopped by SIGTERM after step" in told
         assert "Traceback" not in told
-        done = run_codemoe(
-            "experts", "r.yaml", "experts.train.num_processes=2", cwd=place, **ENVIRONMENT
-        )
+        done = run_codemoe(*command[3:], *processes, cwd=place, **ENVIRONMENT)
         assert done.code == 0, done.err
     together = experts / "python"
     assert _curve(together) == pytest.approx(_curve(alone), abs=1e-5)
@@ -150,6 +160,51 @@ def test_a_launcher_around_codemoe_is_refused(place: Path) -> None:
     done.user_error("started as 2 processes at once", "experts.train.num_processes=2")
     refuse_launchers({"WORLD_SIZE": "1"})
     refuse_launchers({})
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_whole_mlps_shared_out_train_as_whole_ones(place: Path) -> None:
+    whole = ("experts.method=full", "experts.lora={}", "experts.train.steps=4")
+    processes = ("experts.train.num_processes=2", "experts.train.parallelism=fsdp2")
+    found = {}
+    for name, more in (("full", ()), ("full-fsdp2", processes)):
+        run = place / "runs" / name
+        shutil.copytree(place / "runs" / "one" / "data", run / "data")
+        shutil.copytree(place / "runs" / "one" / "base", run / "base")
+        done = run_codemoe("experts", "r.yaml", f"name={name}", *whole, *more, cwd=place)
+        assert done.code == 0, done.err
+        found[name] = run / "experts" / "python"
+    assert _curve(found["full-fsdp2"]) == pytest.approx(_curve(found["full"]), abs=1e-5)
+    ours, theirs = (load_file(found[n] / "mlp_expert.safetensors") for n in ("full-fsdp2", "full"))
+    for name, tensor in theirs.items():
+        assert ours[name].shape == tensor.shape
+        assert (ours[name] - tensor).norm() <= 1e-3 * tensor.norm(), name
+
+
+def test_what_cannot_be_shared_out_is_refused() -> None:
+    with pytest.raises(ValueError, match="fsdp2, which shares the model out among processes"):
+        TrainConfig(parallelism="fsdp2")
+    train = {"parallelism": "fsdp2", "num_processes": 2, "gradient_accumulation_steps": 2}
+    recipe = {"name": "x", "base": {"model": "builtin"}, "experts": {"train": train}}
+    assert make_recipe(recipe).experts.train.parallelism == "fsdp2"
+    for more, key in (
+        ({"base": {"model": "builtin", "quantization": "4bit"}}, "quantization=4bit"),
+        ({"experts": {"train": train, "lora": {"use_dora": True}}}, "use_dora=true"),
+    ):
+        with pytest.raises(UserError, match=f"does not go with .*{key}"):
+            make_recipe(recipe | more)
+
+
+def test_a_model_that_stayed_whole_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when a library shares nothing out: never a silent training of something else."""
+    from torch.distributed import device_mesh, fsdp
+
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    monkeypatch.setattr(device_mesh, "init_device_mesh", lambda *args: None)
+    monkeypatch.setattr(fsdp, "fully_shard", lambda *args, **kwargs: None)
+    with pytest.raises(UserError, match=r"is fsdp2, but model\.embed.* is whole in every process"):
+        shard(tiny_model("mistral"))
 
 
 def test_batches_that_cannot_be_shared_are_refused() -> None:

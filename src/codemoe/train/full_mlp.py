@@ -2,6 +2,7 @@
 
 # B batch, T tokens, D model
 
+from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from codemoe.errors import UserError
 from codemoe.models.architectures import architecture_of, layers_of
 from codemoe.models.storage.full_expert import WEIGHTS, write_config
 from codemoe.train.activation import Masked
+from codemoe.train.sharding import put
 
 _EXPERT = "expert"  # the copy's name within the module
 
@@ -52,37 +54,41 @@ def wrap(model: Any) -> Any:
     return model
 
 
-def trained(model: nn.Module) -> dict[str, torch.Tensor]:
-    """The experts' parameters, under the names that they have in the base."""
+def own_names(model: nn.Module) -> dict[str, str]:
+    """The trained parameters' names in this model, and in the base."""
     return {
-        name.replace(f".{_EXPERT}.", ".", 1): value
+        name: name.replace(f".{_EXPERT}.", ".", 1)
         for name, value in model.named_parameters()
         if value.requires_grad
     }
 
 
-def save(model: Any, folder: Path, dtype: torch.dtype | None = None) -> None:
-    """Write an expert's folder; weights in `dtype`, or as they are trained."""
+def save(
+    model: Any, trained: Mapping[str, torch.Tensor], folder: Path, dtype: torch.dtype | None = None
+) -> None:
+    """Write an expert's folder from its trained weights, by their names in the model; in `dtype`,
+    or as they are trained."""
     from safetensors.torch import save_file
 
+    names = own_names(model)
     tensors = {
-        name: value.detach().to("cpu", dtype or value.dtype).contiguous()
-        for name, value in trained(model).items()
+        names[name]: value.detach().to("cpu", dtype or value.dtype).contiguous()
+        for name, value in trained.items()
     }
     folder.mkdir(parents=True, exist_ok=True)
     save_file(tensors, folder / WEIGHTS, {"format": "pt"})
     write_config(folder, model.config.model_type, model.config._name_or_path)
 
 
-@torch.no_grad()
 def restore(model: nn.Module, folder: Path) -> None:
     """The inverse of `save`, for the same base."""
     from safetensors.torch import load_file
 
-    found, own = load_file(folder / WEIGHTS), trained(model)
-    assert found.keys() == own.keys(), "the checkpoint is of another base"
-    for name, value in own.items():
-        value.copy_(found[name])
+    found, own = load_file(folder / WEIGHTS), dict(model.named_parameters())
+    names = own_names(model)
+    assert found.keys() == set(names.values()), "the checkpoint is of another base"
+    for name, in_base in names.items():
+        put(own[name], found[in_base])
 
 
 def base_dtype(model: nn.Module) -> torch.dtype:

@@ -17,8 +17,9 @@ from codemoe.data.rows import Row
 from codemoe.errors import UserError
 from codemoe.models.architectures import target_modules
 from codemoe.models.load import CodeModel
+from codemoe.models.storage.adapter import WEIGHTS
 from codemoe.recipe import LoraConfig, TrainConfig
-from codemoe.train import full_mlp
+from codemoe.train import full_mlp, sharding
 from codemoe.train.activation import ActivationMask
 from codemoe.train.batches import (
     IGNORE,
@@ -76,17 +77,26 @@ class _ExpertTrainer(DependableTrainer, SFTTrainer):
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         """Of a full-MLP expert only what is trained: the base is large and unchanged."""
-        if self.full:
-            full_mlp.save(self.model, Path(output_dir or self.args.output_dir or "."))
-        else:
-            super()._save(output_dir, state_dict)
+        if not self.full:
+            super()._save(output_dir, self.whole() if self.shards else state_dict)
+            return
+        found = self.whole()
+        if self.args.should_save:
+            full_mlp.save(self.model, found, Path(output_dir or self.args.output_dir or "."))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        assert self.model is not None
         if self.full:
-            assert self.model is not None
             full_mlp.restore(self.model, Path(resume_from_checkpoint))
+        elif self.is_distributed_loading_by_transformers:
+            _restore_shared(self.model, Path(resume_from_checkpoint))
         else:
             super()._load_from_checkpoint(resume_from_checkpoint, model)
+
+    def whole(self) -> dict[str, torch.Tensor]:
+        """What is trained, by name. Every process has to ask where it is shared out."""
+        assert self.model is not None
+        return sharding.trained(self.model)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         loss, tokens = validation_loss(
@@ -102,6 +112,16 @@ class _ExpertTrainer(DependableTrainer, SFTTrainer):
             self.args, self.state, self.control, metrics
         )
         return metrics
+
+
+def _restore_shared(model: torch.nn.Module, folder: Path) -> None:
+    """An adapter's factors, from a checkpoint into a model that is shared out."""
+    from safetensors.torch import load_file
+
+    found = load_file(folder / WEIGHTS)
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            sharding.put(parameter, found[name.replace(".default.", ".")])
 
 
 def lora_config(model: Any, lora: LoraConfig) -> peft.LoraConfig:
@@ -202,15 +222,16 @@ def train_adapter(
     trainer.collator, trainer.validation = collator, validation
     trainer.keep_best = train.load_best_model_at_end
     trainer.patience = train.early_stopping_patience
-    trainer.full = lora is None
+    trainer.full, trainer.shards = lora is None, train.parallelism == "fsdp2"
     trainer.activation_mask = ActivationMask(model)
     run(trainer, out)
+    found = trainer.whole()
     if not trainer.is_world_process_zero():
         return
     if lora is None:
-        full_mlp.save(model, out, full_mlp.base_dtype(model))
+        full_mlp.save(model, found, out, full_mlp.base_dtype(model))
     else:
-        model.save_pretrained(str(out))
+        model.save_pretrained(str(out), state_dict=found)
     summary: dict[str, Any] = {
         "name": name,
         "activation": activation,

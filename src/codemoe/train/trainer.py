@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.distributed.tensor import DTensor
 from torch.utils.data import SequentialSampler
 from transformers import (
     Trainer,
@@ -28,6 +29,7 @@ from codemoe.errors import UserError, WorkError
 from codemoe.progress import say
 from codemoe.train.checkpoints import at_step, damage, drop_old, last_good, read_state, seal
 from codemoe.train.metrics_file import METRICS, ProgressAndMetrics
+from codemoe.train.sharding import ShardedTrainer
 from codemoe.train.stopping import (
     Stopped,
     StopRequest,
@@ -45,7 +47,7 @@ KEPT_CHECKPOINTS = 2
 _SINCE_LOG = "since_log_{}.json"  # in a checkpoint, one for each process
 
 
-class DependableTrainer(Trainer):
+class DependableTrainer(ShardedTrainer):
     """Serves the dataset front to back, seals checkpoints, and stops before a step that is none.
 
     A checkpoint may fall anywhere between two logged losses: what has been added up since the last
@@ -130,7 +132,9 @@ class DependableTrainer(Trainer):
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         for name, parameter in self.model.named_parameters():  # type: ignore[union-attr]
-            if parameter.requires_grad and not bool(torch.isfinite(parameter).all()):
+            # Of a parameter that is shared out, this process's part.
+            own = parameter.to_local() if isinstance(parameter, DTensor) else parameter
+            if parameter.requires_grad and not bool(torch.isfinite(own).all()):
                 raise WorkError(
                     f"{self.description}: {name} is no longer finite after step "
                     f"{self.state.global_step}; it was not saved",
