@@ -11,7 +11,7 @@ from codemoe.merge.methods.coins import Coins, faces
 
 def flips(chance: float, sizes: list[int], heads: float = 1.0, seed: int = 0) -> np.ndarray:
     coins = Coins(np.random.Generator(np.random.SFC64(seed)), chance)
-    out = np.full(sum(sizes), np.nan, np.float32)
+    out = np.ones(sum(sizes), np.float32)
     for end, size in zip(np.cumsum(sizes).tolist(), sizes, strict=True):
         coins.flip(out[end - size : end], faces(heads))
     return out
@@ -45,7 +45,7 @@ def test_heads_are_the_number_that_is_asked_for() -> None:
 @pytest.mark.parametrize(("chance", "bits"), [(0.5, 1), (0.75, 2), (3 / 256, 8), (0.1, 8)])
 def test_a_chance_takes_the_bits_that_it_has(chance: float, bits: int) -> None:
     random = np.random.Generator(np.random.SFC64(0))
-    Coins(random, chance).flip(np.empty(64, np.float32), faces(1.0))
+    Coins(random, chance).flip(np.ones(64, np.float32), faces(1.0))
     other = np.random.Generator(np.random.SFC64(0))
     other.bit_generator.random_raw(1024 * bits)
     assert random.bit_generator.random_raw() == other.bit_generator.random_raw()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from codemoe.merge.methods.select import Cut, cuts, keep_largest, magnitude_bits
+from codemoe.merge.methods.select import Cut, cuts, keep_largest
 
 
 def sorted_cut(values: np.ndarray, keep: int) -> np.ndarray:
@@ -26,7 +26,7 @@ def streamed(values: np.ndarray, keep: int, block: int, spare: int = 1 << 23) ->
         for first in range(0, size, block):
             yield first, min(first + block, size)
 
-    (cut,) = cuts(lambda a, b: magnitude_bits(values[None, a:b]), blocks, size, [keep], spare)
+    (cut,) = cuts(lambda a, b: values[None, a:b], blocks, size, [keep], spare)
     cut, kept = Cut(cut.bits, cut.equal), values.copy()
     for first, last in blocks():
         part = kept[None, first:last]
@@ -88,10 +88,11 @@ def test_models_side_by_side_are_cut_each_for_itself(spare: int) -> None:
         for first in range(0, size, 4096):
             yield first, min(first + 4096, size)
 
-    found = cuts(lambda a, b: magnitude_bits(values_MB[:, a:b]), blocks, size, keep, spare)
+    found = cuts(lambda a, b: np.ascontiguousarray(values_MB[:, a:b]), blocks, size, keep, spare)
     kept_MB = values_MB.copy()
     for first, last in blocks():
-        part = kept_MB[:, first:last]
+        part = np.ascontiguousarray(kept_MB[:, first:last])
         keep_largest(part, found, np.empty(part.shape, np.int32))
+        kept_MB[:, first:last] = part
     for kept, values, count in zip(kept_MB, values_MB, keep, strict=True):
         assert np.array_equal(kept, sorted_cut(values, count))

@@ -22,6 +22,7 @@ from codemoe.merge.compatible import (
     merged_config,
     signature,
 )
+from codemoe.merge.kernels import load as load_kernels
 from codemoe.merge.mergekit import MergeRecipe, load_merge
 from codemoe.merge.model import Model, open_model
 from codemoe.merge.plan import Work, slices_of, tensors
@@ -82,6 +83,7 @@ def merge_models(path: Path, out: Path, options: Options) -> dict[str, Any]:
             say(f"note: {note}")
         if options.rank:
             return _adapter(path, recipe, models, out, config, options, notes, started)
+        load_kernels(sum(s.num_elements for m in models.values() for s in m.tensors.values()))
         planned = _plan(recipe, models, options, files)
         shards = lay_out(planned.tensors, options.shard_bytes)
         with output.made_in(out) as partial:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from codemoe.errors import UserError
+from codemoe.merge.kernels import kernels
 from codemoe.merge.mergekit import MergeRecipe, Slice
 from codemoe.merge.mergekit import Source as Entry
 from codemoe.merge.methods.table import Method, Settings
@@ -304,7 +305,7 @@ def rounded(blocks: Iterable[np.ndarray], dtype: str, name: str) -> Iterator[np.
     Raises UserError when a number is beyond the type's range.
     """
     width, used = ITEM_BYTES[dtype], 0
-    piece = scratch_bytes("piece", _PIECE_BYTES)
+    piece, quick = scratch_bytes("piece", _PIECE_BYTES), kernels()
     for block in blocks:
         size = len(block) * width
         if used + size > _PIECE_BYTES and used:
@@ -312,7 +313,10 @@ def rounded(blocks: Iterable[np.ndarray], dtype: str, name: str) -> Iterator[np.
             used = 0
         if size > len(piece):
             piece = scratch_bytes("piece", size)
-        from_float32(block, dtype, piece[used : used + size])
+        if quick and dtype == "BF16":
+            quick.to_bfloat16(block, piece[used : used + size])
+        else:
+            from_float32(block, dtype, piece[used : used + size])
         used += size
     if used:
         yield _checked(piece[:used], dtype, name)

@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from codemoe.errors import UserError
+from codemoe.merge.kernels import kernels
 from codemoe.models.storage.adapter import Factors
 from codemoe.models.storage.dtypes import ITEM_BYTES
 from codemoe.models.storage.layout import Stored
@@ -180,6 +181,12 @@ class Streamed:
         base, models_MB = rows[0], rows[1:]
         if self._files is not None:
             raw = scratch_bytes("raw", rows.size * ITEM_BYTES[self._stored[0].dtype])
+            quick = kernels()
+            if quick and self._stored[0].dtype == "BF16":
+                for stored, row in zip(self._stored, raw.reshape(shape[0], -1), strict=True):
+                    self._files.read(stored, first, row)
+                if quick.task_vectors(raw, base, models_MB):
+                    return base, models_MB
             # What was found finite at a first reading is not looked at again.
             self._files.read_rows(self._stored, first, raw, rows, check=last > self._finite)
             if first <= self._finite:

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from codemoe.merge.kernels import kernels
+
 _MOST_BITS = 8
 _WORDS = 1 << 10  # that are drawn at a time
 
@@ -26,22 +28,20 @@ class Coins:
         self._packed, self._at = np.empty(0, np.uint8), 0  # flips, and how many are used up
         self._edges: np.random.Generator | None = None
 
-    def flip(self, out: np.ndarray, heads: np.ndarray) -> None:
-        """Fill `out` with the next flips: `heads` has the eight numbers of each byte of flips, see
-        `faces`."""
-        done = 0
-        while done < len(out):
+    def flip(self, values: np.ndarray, heads: np.ndarray) -> None:
+        """Multiply `values` by the next flips: `heads` has the eight numbers of each byte of
+        flips, see `faces`."""
+        done, quick = 0, kernels()
+        while done < len(values):
             if self._at == 8 * len(self._packed):
                 self._packed, self._at = self._drawn().view(np.uint8), 0
-            count = min(len(out) - done, 8 * len(self._packed) - self._at)
-            part, end = out[done : done + count], self._at + count
-            packed = self._packed[self._at // 8 : -(-end // 8)]
-            if self._at % 8 or count % 8:
-                flips = np.unpackbits(packed, bitorder="little")[self._at % 8 :][:count]
-                np.multiply(flips, heads[-1, 0], out=part)
+            first, count = self._at, min(len(values) - done, 8 * len(self._packed) - self._at)
+            part = values[done : done + count]
+            if quick:
+                quick.flip(part, self._packed, first, heads)
             else:
-                np.take(heads, packed, axis=0, out=part.reshape(-1, 8), mode="wrap")
-            done, self._at = done + count, end
+                np.multiply(part, _flips(self._packed, first, count, heads), out=part)
+            done, self._at = done + count, first + count
 
     def _drawn(self) -> np.ndarray:
         """The next words of flips."""
@@ -69,6 +69,12 @@ class Coins:
         np.bitwise_or.at(
             heads.view(np.uint8), places >> 3, np.uint8(1) << (places & 7).astype("u1")
         )
+
+
+def _flips(packed: np.ndarray, first: int, count: int, heads: np.ndarray) -> np.ndarray:
+    """float32: the number of each flip from the first on."""
+    packed, first = packed[first // 8 : -(-(first + count) // 8)], first % 8
+    return heads.take(packed, axis=0).reshape(-1)[first : first + count]
 
 
 def faces(heads: float) -> np.ndarray:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from codemoe.merge.kernels import Kernels, kernels
 from codemoe.merge.methods.inputs import Inputs, blocks, column, size_of
 from codemoe.merge.methods.sparse import Sparse, thinner
 
@@ -54,6 +55,10 @@ def merge(
         thin(deltas_MB, scratch_MB)
         if any(factor != 1 for factor in factors):
             np.multiply(deltas_MB, column(factors), out=deltas_MB)
+        if quick := kernels():
+            sums.add_up(quick, base, deltas_MB)
+            yield sums.sum
+            continue
         total = sums.total(deltas_MB)
         if how.scale != 1:
             np.multiply(total, np.float32(how.scale), out=total)
@@ -68,7 +73,8 @@ class _Plain:
     """The weighted sum without an election."""
 
     def __init__(self, shape: tuple[int, ...], weight: Sequence[float], how: Consensus) -> None:
-        self._sum, self._weight_M1 = np.empty(shape[1], np.float32), column(weight)
+        self.sum, self._weight_M1 = np.empty(shape[1], np.float32), column(weight)
+        self._scale = how.scale
         divisor = {"none": 1.0, "weights": sum(weight), "count": float(len(weight))}[how.divide]
         self._divisor = divisor if abs(divisor) >= 1e-8 else 1.0
 
@@ -76,10 +82,16 @@ class _Plain:
         """The sum, in a buffer of its own; the task vectors are spoiled."""
         if (self._weight_M1 != 1).any():
             np.multiply(deltas_MB, self._weight_M1, out=deltas_MB)
-        np.add.reduce(deltas_MB, axis=0, out=self._sum, initial=0)
+        np.add.reduce(deltas_MB, axis=0, out=self.sum, initial=0)
         if self._divisor != 1:
-            np.divide(self._sum, np.float32(self._divisor), out=self._sum)
-        return self._sum
+            np.divide(self.sum, np.float32(self._divisor), out=self.sum)
+        return self.sum
+
+    def add_up(self, quick: Kernels, base: np.ndarray, deltas_MB: np.ndarray) -> None:
+        """The same, scaled and on top of the base."""
+        quick.add_up(
+            base, deltas_MB, self._weight_M1, None, 0, self._divisor, self._scale, self.sum
+        )
 
 
 class _Elected:
@@ -94,6 +106,8 @@ class _Elected:
         self._weight_M1, self._how = column(weight), how
         self._weighs = bool((self._weight_M1 != 1).any())
         shares = column([1.0] * count if how.divide == "count" else list(weight))
+        self._all_shares = None if how.divide == "none" else shares
+        self.sum = np.empty(size, np.float32)
         self._table = _divisors(shares[:, 0]) if count <= _MOST_BITS else None
         bits = np.uint8 if count <= 8 else np.uint16
         self._shares_M1: np.ndarray = shares
@@ -139,6 +153,13 @@ class _Elected:
         _choose(mine, theirs, np.negative(negates.view(np.uint8)) if mine.itemsize == 1 else minus)
         np.take(self._table, mine, out=votes, mode="wrap")
         return np.divide(positive, votes, out=positive)
+
+    def add_up(self, quick: Kernels, base: np.ndarray, deltas_MB: np.ndarray) -> None:
+        """The same, scaled and on top of the base."""
+        elect, scale = 1 if self._how.elect == "weighted" else 2, self._how.scale
+        quick.add_up(
+            base, deltas_MB, self._weight_M1, self._all_shares, elect, 1.0, scale, self.sum
+        )
 
     def _count(self, mask_MB: np.ndarray, side: np.ndarray) -> None:
         """Who is on a side, as bits, or the sum of their shares."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from codemoe.merge.methods.select import MOST_KEPT
 
-_CACHED = 1 << 16  # numbers: a few arrays of them fit into a second-level cache
+_CACHED = 1 << 17  # numbers that stay in a core's cache
 _SHORTEST = 1 << 10  # below, calls cost more than arithmetic
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from codemoe.errors import UserError
 from codemoe.merge.methods.inputs import Inputs, blocks, size_of
-from codemoe.merge.methods.select import Cut, cuts, keep_largest, magnitude_bits
+from codemoe.merge.methods.select import Cut, cuts, keep_largest
 
 
 def sce(inputs: Inputs, select_topk: float) -> Iterator[np.ndarray]:
@@ -48,7 +48,7 @@ def _variance(deltas_MB: np.ndarray) -> np.ndarray:
 def _cut(inputs: Inputs, share: float) -> Cut:
     def variances(first: int, last: int) -> np.ndarray:
         _, deltas_MB = inputs.task_vectors(first, last)
-        return magnitude_bits(_variance(deltas_MB))[None]
+        return _variance(deltas_MB)[None]
 
     differing = sum(
         int(np.count_nonzero(variances(first, last)[0])) for first, last in blocks(inputs)

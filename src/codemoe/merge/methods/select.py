@@ -5,7 +5,7 @@ between two of their values (Floyd and Rivest, CACM 18(3), 1975). The second cou
 the bracket and keeps what lies inside, some per cent; the answer is exact whatever the pieces were.
 Where the bracket misses, two histograms find the k-th largest bit by bit.
 
-Magnitudes are compared as integers: for numbers that are not negative, the order of their bits is
+Numbers are compared as integers: for numbers that are not negative, the order of their bits is
 the order of their values.
 """
 
@@ -14,8 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# (first, last) -> (M, B): the bits of the magnitudes of each model, int32 in scratch memory
-Magnitudes = Callable[[int, int], np.ndarray]
+from codemoe.merge.kernels import kernels
+
+# (first, last) -> (M, B): float32, of which the largest in magnitude of each row are wanted
+Numbers = Callable[[int, int], np.ndarray]
 Blocks = Callable[[], Iterator[tuple[int, int]]]
 
 _MAGNITUDE = np.int32(0x7FFF_FFFF)
@@ -49,6 +51,12 @@ def keep_largest(values_MB: np.ndarray, cuts: Sequence[Cut], scratch_MB: np.ndar
 
     The scratch is int32, of the same shape.
     """
+    if quick := kernels():
+        left = np.array([cut.equal for cut in cuts], np.int64)
+        quick.keep_largest(values_MB, np.array([cut.bits for cut in cuts], np.int32), left)
+        for cut, equal in zip(cuts, left.tolist(), strict=True):
+            cut.equal = equal
+        return
     bits_MB = magnitude_bits(values_MB, out=scratch_MB)
     below_M1 = np.empty((len(cuts), 1), np.int32)  # the largest bits that are not kept
     for row, cut in enumerate(cuts):
@@ -69,7 +77,7 @@ def keep_largest(values_MB: np.ndarray, cuts: Sequence[Cut], scratch_MB: np.ndar
 
 
 def cuts(
-    magnitudes: Magnitudes, blocks: Blocks, size: int, keep: Sequence[int], spare: int = MOST_KEPT
+    numbers: Numbers, blocks: Blocks, size: int, keep: Sequence[int], spare: int = MOST_KEPT
 ) -> list[Cut]:
     """For each model, the cut that keeps exactly keep[m] elements of `size`.
 
@@ -80,13 +88,13 @@ def cuts(
     ]
     models = [m for m, cut in enumerate(found) if cut is None]
     if models:
-        brackets = _brackets(magnitudes, size, [keep[m] for m in models], models)
-        inside = _read(magnitudes, blocks, brackets, models, spare)
+        brackets = _brackets(numbers, size, [keep[m] for m in models], models)
+        inside = _read(numbers, blocks, brackets, models, spare)
         for m, one in zip(models, inside, strict=True):
             found[m] = one.cut(keep[m])
     missed = [m for m, cut in enumerate(found) if cut is None]
     if missed:
-        for m, cut in zip(missed, _histograms(magnitudes, blocks, keep, missed), strict=True):
+        for m, cut in zip(missed, _histograms(numbers, blocks, keep, missed), strict=True):
             found[m] = cut
     # Each caller counts down its own.
     return [Cut(cut.bits, cut.equal) for cut in found if cut is not None]
@@ -125,7 +133,7 @@ class _Inside:
 
 
 def _read(
-    magnitudes: Magnitudes,
+    numbers: Numbers,
     blocks: Blocks,
     brackets: Sequence[tuple[int, int]],
     models: Sequence[int],
@@ -135,12 +143,21 @@ def _read(
     low_M1, high_M1 = (np.array(ends, np.int32)[:, None] for ends in zip(*brackets, strict=True))
     found = [_Inside(bracket, spare) for bracket in brackets]
     above_MB = inside_MB = np.empty((0, 0), bool)
+    bits_MB, quick = np.empty((0, 0), np.int32), kernels()
     for first, last in blocks():
-        bits_MB = magnitudes(first, last)
-        if len(models) < len(bits_MB):
-            bits_MB = bits_MB[list(models)]
-        if above_MB.shape != bits_MB.shape:
+        values_MB = numbers(first, last)
+        if len(models) < len(values_MB):
+            values_MB = values_MB[list(models)]
+        if bits_MB.shape != values_MB.shape:
+            bits_MB = np.empty(values_MB.shape, np.int32)
             above_MB, inside_MB = np.empty(bits_MB.shape, bool), np.empty(bits_MB.shape, bool)
+        if quick:
+            counts = quick.inside(values_MB, low_M1, high_M1, bits_MB)
+            for one, bits, above, count in zip(found, bits_MB, *counts, strict=True):
+                one.above += above
+                one.add(bits[:count])
+            continue
+        magnitude_bits(values_MB, out=bits_MB)
         np.greater(bits_MB, high_M1, out=above_MB)
         np.greater_equal(bits_MB, low_M1, out=inside_MB)
         np.bitwise_xor(inside_MB, above_MB, out=inside_MB)
@@ -149,15 +166,15 @@ def _read(
         values = bits_MB.reshape(-1).take(places)
         ends = np.searchsorted(places, [(row + 1) * (last - first) for row in range(len(models))])
         start = 0
-        for one, above, end in zip(found, above_MB, ends.tolist(), strict=True):
-            one.above += int(np.count_nonzero(above))
+        for one, beyond, end in zip(found, above_MB, ends.tolist(), strict=True):
+            one.above += int(np.count_nonzero(beyond))
             one.add(values[start:end])
             start = end
     return found
 
 
 def _brackets(
-    magnitudes: Magnitudes, size: int, keep: Sequence[int], models: Sequence[int]
+    numbers: Numbers, size: int, keep: Sequence[int], models: Sequence[int]
 ) -> list[tuple[int, int]]:
     """Bits between which the keep-th largest of each model probably lies."""
     if size <= _SMALL:
@@ -165,9 +182,9 @@ def _brackets(
     samples: list[list[np.ndarray]] = [[] for _ in models]
     for piece in range(_PIECES):
         first = (size - _PIECE) * piece // (_PIECES - 1)
-        all_bits = magnitudes(first, first + _PIECE)
+        all_bits = magnitude_bits(numbers(first, first + _PIECE))
         for sample, m in zip(samples, models, strict=True):
-            sample.append(all_bits[m].copy())
+            sample.append(all_bits[m])
     return [_bracket(np.stack(sample), k / size) for sample, k in zip(samples, keep, strict=True)]
 
 
@@ -188,18 +205,18 @@ def _bracket(pieces: np.ndarray, share: float) -> tuple[int, int]:
 
 
 def _histograms(
-    magnitudes: Magnitudes, blocks: Blocks, keep: Sequence[int], models: Sequence[int]
+    numbers: Numbers, blocks: Blocks, keep: Sequence[int], models: Sequence[int]
 ) -> list[Cut]:
     """Count by the upper 16 bits; then, among those that share the k-th largest's, by the lower."""
     upper = {m: np.zeros(1 << 16, np.int64) for m in models}
     for first, last in blocks():
-        all_bits = magnitudes(first, last)
+        all_bits = magnitude_bits(numbers(first, last))
         for m in models:
             upper[m] += np.bincount(all_bits[m] >> _LOW_BITS, minlength=1 << 16)
     at = {m: _bin_of(upper[m], keep[m]) for m in models}
     lower = {m: np.zeros(1 << _LOW_BITS, np.int64) for m in models}
     for first, last in blocks():
-        all_bits = magnitudes(first, last)
+        all_bits = magnitude_bits(numbers(first, last))
         for m in models:
             bits = all_bits[m]
             same = bits[bits >> _LOW_BITS == at[m][0]] & ((1 << _LOW_BITS) - 1)

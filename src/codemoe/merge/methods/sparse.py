@@ -11,7 +11,6 @@ from codemoe.errors import UserError
 from codemoe.merge.methods.coins import Coins, faces
 from codemoe.merge.methods.inputs import Inputs, blocks, generator, row_of, size_of
 from codemoe.merge.methods.select import EVERYTHING, NOTHING, Cut, cuts, keep_largest
-from codemoe.merge.methods.select import magnitude_bits as bits_of
 
 Sparsity = Literal["none", "magnitude", "outliers", "random", "rank"]
 
@@ -56,7 +55,6 @@ class Thinner:
         self._random = generators
         up = [1 / one.density if by_chance else 1.0 for one in how]
         self._faces = [faces(factor) for factor in up] if self._kind == "random" else []
-        self._stays_MB = np.empty((0, 0), np.float32)
 
     def __call__(self, deltas_MB: np.ndarray, scratch_MB: np.ndarray) -> None:
         """Thin out in place; the scratch is int32 of the same shape."""
@@ -71,17 +69,11 @@ class Thinner:
             keep_largest(deltas_MB, self._keep[0], scratch_MB)
             np.subtract(deltas_MB, dropped_MB, out=deltas_MB)
         elif self._kind == "random":
-            self._at_random(deltas_MB)
+            for model in self._thinned:
+                self._coins[model].flip(deltas_MB[model], self._faces[model])
         elif self._kind == "rank":
             for model in self._thinned:
                 self._by_rank(deltas_MB[model], model)
-
-    def _at_random(self, deltas_MB: np.ndarray) -> None:
-        if self._stays_MB.shape != deltas_MB.shape:
-            self._stays_MB = np.ones(deltas_MB.shape, np.float32)
-        for model in self._thinned:
-            self._coins[model].flip(self._stays_MB[model], self._faces[model])
-        np.multiply(deltas_MB, self._stays_MB, out=deltas_MB)
 
     def _by_rank(self, delta: np.ndarray, model: int) -> None:
         how, rows = self._how[model], delta.reshape(-1, self._row)
@@ -133,14 +125,9 @@ def thinner(inputs: Inputs, sparse: Sequence[Sparse], by_chance: bool) -> Thinne
             wanted.append([])
     found: list[list[Cut]] = []
     if any(wanted):
-        scratch = np.empty(0, np.int32)
 
         def magnitudes(first: int, last: int) -> np.ndarray:
-            nonlocal scratch
-            _, deltas_MB = inputs.task_vectors(first, last)
-            if len(scratch) < deltas_MB.size:
-                scratch = np.empty(deltas_MB.size, np.int32)
-            return bits_of(deltas_MB, out=scratch[: deltas_MB.size].reshape(deltas_MB.shape))
+            return inputs.task_vectors(first, last)[1]
 
         for place in (0, 1):
             keep = [w[place] if w else size for w in wanted]
