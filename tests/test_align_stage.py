@@ -207,7 +207,7 @@ def test_cut_anywhere_it_ends_the_same(
         (straight.run_dir / stage).symlink_to((recipe.run_dir / stage).resolve())
     assert align_stage.run(straight)
     for expert in LINES:
-        assert tested(recipe, expert) == tested(straight, expert)
+        assert judged(recipe, expert) == judged(straight, expert)
         for part in ("pairs", "experts"):
             outputs = [
                 read_manifest(run.run_dir / "aligned" / part / expert)["outputs"]
@@ -216,7 +216,7 @@ def test_cut_anywhere_it_ends_the_same(
             assert outputs[0] == outputs[1]
 
 
-def tested(recipe: Recipe, expert: str) -> list[dict[str, Any]]:
+def judged(recipe: Recipe, expert: str) -> list[dict[str, Any]]:
     """Answers and verdicts; details may tell of places and times."""
     text = (recipe.run_dir / "aligned/samples" / expert / "results.jsonl").read_text()
     found = [json.loads(line) for line in text.splitlines()]

@@ -55,7 +55,7 @@ STAGES = (
     Stage(
         "align",
         "codemoe.align_stage",
-        "Experts taught by the tests of their own answers, where the recipe says `align`.",
+        "Teach experts by the tests of their own answers.",
         "aligned/: samples/, pairs/ and experts/, each by expert",
         section="align",
     ),

@@ -186,7 +186,9 @@ def _answer(
 ) -> dict[str, Any]:
     """One answer for each prompt, by the adapter as it is now."""
     tokenizer = base.tokenizer
-    batch = left_pad(prompts, tokenizer.pad_token_id, trainer.args.device)
+    # As generation reads them: a prompt that is asked for several times once.
+    read = list(dict.fromkeys(prompts))
+    batch = left_pad(read, tokenizer.pad_token_id, trainer.args.device)
     active_BT1 = batch.marked_BT[..., None]
     if trainer.activation == "all":
         active_BT1 = torch.ones_like(active_BT1)

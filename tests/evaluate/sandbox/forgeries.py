@@ -369,8 +369,7 @@ FORGERIES += [
         "a sorted set whose comparator finds everything",
         "java",
         "import java.util.*;\nclass Solution {\n  static Set<Integer> add(int a, int b) {\n"
-        "    Set<Integer> wrong = new TreeSet<>((x, y) -> 0);\n    wrong.add(7);\n"
-        "    return Collections.unmodifiableSet(wrong);\n  }\n}\n",
+        "    Set<Integer> wrong = new TreeSet<>((x, y) -> 0); wrong.add(7); return wrong;\n  }\n}\n",
         "class Main {\n  public static void main(String[] args) {\n"
         "    assert Solution.add(1, 2).equals(new HashSet<>(List.of(3)));\n  }\n}\n",
     ),
@@ -378,16 +377,14 @@ FORGERIES += [
         "a map that adds an equality of its own",
         "java",
         "import java.util.*;\nclass Solution {\n  static Map<Integer, Integer> add(int a, int b) {\n"
-        "    return new HashMap<>() {\n"
-        "      public boolean equals(Object other) { return true; }\n    };\n  }\n}\n",
-        "class Main {\n  public static void main(String[] args) {\n"
-        "    assert Solution.add(1, 2).equals(new HashMap(){{put(1, 2);}});\n  }\n}\n",
+        "    return new HashMap<>() { public boolean equals(Object o) { return true; } };\n  }\n}\n",
+        "class Main { public static void main(String[] args) {\n"
+        "    assert Solution.add(1, 2).equals(new HashMap(){{put(1, 2);}}); } }\n",
     ),
     Forgery(
         "redefines the suite's helper",
         "python",
-        "def encode(s):\n    return s[::-1]\n\ndef decode(s):\n    return s\n\n"
-        "def encode(s):\n    return s\n",
+        "def encode(s):\n    return s[::-1]\n\ndef decode(s):\n    return s\n\nencode = decode\n",
         "def check(candidate):\n    assert candidate(encode('abc')) == 'abc'\n\ncheck(decode)\n",
         "def encode(s):\n    return s[::-1]\n\ndef decode(s):\n",
         "decode",

@@ -13,7 +13,8 @@ from collections import Counter
 from operator import itemgetter
 
 from codemoe.evaluate.codebleu.compat.dataflow_plan import plan_for
-from codemoe.evaluate.codebleu.compat.dataflow_reader import Edge, Fails, Reader
+from codemoe.evaluate.codebleu.compat.dataflow_reader import Fails, Reader
+from codemoe.evaluate.codebleu.compat.dataflow_states import Edge
 from codemoe.evaluate.codebleu.tree import SyntaxTree
 
 Normal = tuple[int, str, tuple[int, ...]]

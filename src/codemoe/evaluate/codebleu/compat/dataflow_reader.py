@@ -8,6 +8,7 @@ from operator import eq, ne
 import numpy as np
 
 from codemoe.evaluate.codebleu.compat.dataflow_plan import Plan
+from codemoe.evaluate.codebleu.compat.dataflow_states import Edge, States, joined, merged_alike
 from codemoe.evaluate.codebleu.compat.text import package_texts
 from codemoe.evaluate.codebleu.tree import SyntaxTree
 
@@ -16,9 +17,6 @@ COMES_FROM, COMPUTED_FROM = "comesFrom", "computedFrom"
 MAX_DEPTH = 970
 MAX_FRAMES = 10 * MAX_DEPTH
 _REMEMBERED = 8  # results kept for each loop
-
-States = dict[str, tuple[int, ...]]
-Edge = tuple[str, int, str, tuple[str, ...], tuple[int, ...]]
 
 
 class Fails(Exception):
@@ -276,7 +274,7 @@ class Reader:
         ends.append(straight)
         if plan.rules.keeps_states == "always" or not has_else:
             ends.append(before)
-        self.states = _joined(ends)
+        self.states = joined(ends)
 
     def loop(self, node: int, read: Callable[[int], None]) -> None:
         """Read a loop with its reader and merge what it gives; not again for the same states."""
@@ -289,7 +287,7 @@ class Reader:
         before = self.states.copy()
         outer, self.edges = self.edges, []
         read(node)
-        segment = _merged_alike(self.edges)
+        segment = merged_alike(self.edges)
         self.edges = outer
         self.edges += segment
         if len(known) < _REMEMBERED:
@@ -383,33 +381,3 @@ class Reader:
             for source, source_text in values:
                 self.edges.append((text, token, relation, (source_text,), (source,)))
             self.states[text] = (token,)
-
-
-def _joined(ends: list[States]) -> States:
-    """Every name with all places it may come from, in order."""
-    joined = ends[0].copy()
-    mixed: dict[str, set[int]] = {}
-    for one in ends[1:]:
-        for name, places in one.items():
-            known = joined.get(name)
-            if known is None:
-                joined[name] = places
-            elif known is not places and known != places:
-                mixed.setdefault(name, set(known)).update(places)
-    for name, all_places in mixed.items():
-        joined[name] = tuple(sorted(all_places))
-    return joined
-
-
-def _merged_alike(edges: list[Edge]) -> list[Edge]:
-    """Edges of one name, token and relation in one, where the first of them stood."""
-    merged: dict[tuple[str, int, str], Edge] = {}
-    for edge in edges:
-        key = edge[:3]
-        known = merged.get(key)
-        if known is None:
-            merged[key] = edge
-        elif len(edge[3]) > 1 or known[3:] != edge[3:]:
-            names = tuple(sorted({*known[3], *edge[3]}))
-            merged[key] = (*key, names, tuple(sorted({*known[4], *edge[4]})))
-    return list(merged.values())
