@@ -151,6 +151,7 @@ class _Lists:
         self.starts: list[int] = []
         self.ends: list[int] = []
         self.inner: list[int] = []
+        self.empty: list[int] = []
         self.has_error = False
         self.missing: set[int] = set()
 
@@ -188,8 +189,10 @@ class _Lists:
                 at += 1
                 continue
             start, end = node.start_byte, node.end_byte
-            if start == end and has_error and node.is_missing:
-                self.missing.add(at)
+            if start == end:
+                self.empty.append(leaf)
+                if has_error and node.is_missing:
+                    self.missing.add(at)
             add_leaf(at)
             add_leaf_kind(kind)
             if offset:
@@ -213,6 +216,7 @@ class _Lists:
             for row in (self.leaves, self.leaf_kinds, self.starts, self.ends):
                 del row[0]
             self.leaf_at[1:] = [leaf - 1 for leaf in self.leaf_at[1:]]
+            self.empty = [leaf - 1 for leaf in self.empty if leaf]
         self.leaf_at.append(len(self.leaves))
         return SyntaxTree(
             grammar,
@@ -229,6 +233,7 @@ class _Lists:
             self.starts,
             self.ends,
             self.inner,
+            self.empty,
             self.has_error,
             frozenset(self.missing),
         )

@@ -36,6 +36,7 @@ class SyntaxTree:
     starts: list[int]
     ends: list[int]
     inner: list[int]  # all that are no leaves
+    empty: list[int]  # leaves (by their own numbers) of no width
     has_error: bool
     missing: frozenset[int]  # leaves of no width that the parser made up
 
@@ -92,6 +93,7 @@ def without_comments(tree: SyntaxTree) -> SyntaxTree:
         list(compress(tree.ends, is_leaf_kept)),
         # What held comments only is a leaf now, but no token.
         [at for node in tree.inner if is_kept[node] and new_after[at := place[node]] > at + 1],
+        [leaf_place[leaf] for leaf in tree.empty if is_leaf_kept[leaf]],
         tree.has_error,
         frozenset(place[node] for node in tree.missing if is_kept[node]),
     )

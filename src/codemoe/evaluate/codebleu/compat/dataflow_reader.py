@@ -62,13 +62,15 @@ class Reader:
                     names[node] = token, found
                     if found == kind_names[kinds[node]]:
                         del names[node]
-        self._name_empty(nodes, starts, ends)
+        if tree.empty:
+            self._name_empty(nodes, starts, ends)
         if plan.loop_clauses:
             self.comprehensions = {parents[node] for node in tree.nodes_of(plan.is_loop_clause)}
         readers = [node for node in tree.nodes_of(plan.is_read) if after[node] > node + 1]
         marked = np.zeros(len(kinds), np.bool_)
         marked[[*readers, *names, *self.comprehensions]] = True
-        marked &= np.frombuffer(self.is_inside, np.bool_) ^ True
+        if nodes is not tree.leaves:
+            marked[np.frombuffer(self.is_inside, np.bool_)] = False
         self.marks = marked.nonzero()[0].tolist()
         self.place = [0, *marked.cumsum().tolist()]
 
