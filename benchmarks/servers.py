@@ -71,7 +71,9 @@ def server(command: Sequence[str]) -> Iterator[tuple[str, int]]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     words = [sys.executable, *(word.replace("{port}", str(port)) for word in command)]
-    with subprocess.Popen(words, env=os.environ, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        words, env=os.environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
         url = f"http://127.0.0.1:{port}"
         try:
             for _ in range(600):
