@@ -11,11 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
+from codemoe.errors import UserError
 from codemoe.merge import kernels
 from codemoe.merge.command import Options, merge_models
 from codemoe.merge.kernels import build
 from codemoe.merge.kernels.build import library
+from codemoe.merge.methods import inputs
 from codemoe.merge.methods.table import merge_arrays
 from tests.merge import make
 
@@ -88,29 +91,60 @@ def test_every_method_is_the_same_to_the_last_bit(
         assert np.array_equal(*found), (name, settings)
 
 
+# What is done in one call a block, from bfloat16 to the sum, and what is not.
+FUSED = [
+    "ties", "ties lambda: 0.7, normalize: false", "ties rescale: true", "task_arithmetic",
+    "dare_ties", "dare_linear rescale: false", "della", "breadcrumbs_ties gamma: 0.05",
+]  # fmt: skip
+
+
 @needs_compiler
-@pytest.mark.parametrize("method", ["ties", "dare_ties"])
+@pytest.mark.parametrize("way", FUSED)
 def test_bfloat16_checkpoints_make_the_same_files(
-    compiled: Path, tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch
+    compiled: Path, tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    names = ["base", "a", "b"]
-    for seed, name in enumerate(names):
-        make.checkpoint(tmp_path / name, seed=seed, dtype=torch.bfloat16)
-    recipe = make.recipe(
-        tmp_path / "recipe.yaml",
-        f"merge_method: {method}\nbase_model: base\ndtype: bfloat16\nmodels:\n"
-        "- {model: a, parameters: {weight: 0.6, density: 0.5}}\n"
-        "- {model: b, parameters: {weight: 0.4, density: 0.3}}\n",
-    )
+    method, _, parameters = way.partition(" ")
+    recipe = bfloat16_recipe(tmp_path, method, parameters)
     merge_models(recipe, tmp_path / "numpy", Options(prefer={}))
     assert kernels.kernels() is None
     assert kernels.load(10**9, compiled)
+    monkeypatch.setattr(inputs, "_CACHED", 1000)  # blocks are of other lengths, too
     merge_models(recipe, tmp_path / "c", Options(prefer={}))
     files = sorted((tmp_path / "c").glob("*.safetensors"))
     assert files
     for file in files:
         assert file.read_bytes() == (tmp_path / "numpy" / file.name).read_bytes()
+
+
+def bfloat16_recipe(folder: Path, method: str, parameters: str = "") -> Path:
+    for seed, name in enumerate(["base", "a", "b"]):
+        make.checkpoint(folder / name, seed=seed, dtype=torch.bfloat16)
+    density = "" if method == "task_arithmetic" else ", density: 0."
+    half, third = (density and density + digit for digit in "53")
+    return make.recipe(
+        folder / "recipe.yaml",
+        f"merge_method: {method}\nbase_model: base\ndtype: bfloat16\nmodels:\n"
+        f"- {{model: a, parameters: {{weight: 0.6{half}}}}}\n"
+        f"- {{model: b, parameters: {{weight: 0.4{third}}}}}\n"
+        f"parameters: {{{parameters}}}\n",
+    )
+
+
+@needs_compiler
+@pytest.mark.parametrize("broken", ["base", "b"])
+def test_a_number_that_is_not_finite_is_named(compiled: Path, tmp_path: Path, broken: str) -> None:
+    recipe = bfloat16_recipe(tmp_path, "dare_ties")
+    file = next((tmp_path / broken).glob("*.safetensors"))
+    tensors = load_file(file)
+    name = next(name for name in tensors if "mlp" in name)
+    tensors[name][-1, -1] = float("nan")
+    save_file(tensors, file, metadata={"format": "pt"})
+    assert kernels.load(10**9, compiled)
+    with pytest.raises(UserError) as caught:
+        merge_models(recipe, tmp_path / "out", Options(prefer={}))
+    assert str(file) in caught.value.what
+    assert name in caught.value.what
 
 
 @needs_compiler

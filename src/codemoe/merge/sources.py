@@ -11,7 +11,7 @@ from codemoe.merge.kernels import kernels
 from codemoe.models.storage.adapter import Factors
 from codemoe.models.storage.dtypes import ITEM_BYTES
 from codemoe.models.storage.layout import Stored
-from codemoe.models.storage.read import Files
+from codemoe.models.storage.read import Files, check_finite
 
 _scratch = local()
 
@@ -180,13 +180,11 @@ class Streamed:
         rows = scratch_bytes("rows", 4 * shape[0] * shape[1]).view(np.float32).reshape(shape)
         base, models_MB = rows[0], rows[1:]
         if self._files is not None:
+            if (quick := kernels()) and self.in_bfloat16():
+                if not quick.task_vectors(self.raw(first, last), base, models_MB):
+                    self.refuse_broken(first, last)
+                return base, models_MB
             raw = scratch_bytes("raw", rows.size * ITEM_BYTES[self._stored[0].dtype])
-            quick = kernels()
-            if quick and self._stored[0].dtype == "BF16":
-                for stored, row in zip(self._stored, raw.reshape(shape[0], -1), strict=True):
-                    self._files.read(stored, first, row)
-                if quick.task_vectors(raw, base, models_MB):
-                    return base, models_MB
             # What was found finite at a first reading is not looked at again.
             self._files.read_rows(self._stored, first, raw, rows, check=last > self._finite)
             if first <= self._finite:
@@ -201,6 +199,22 @@ class Streamed:
                 source.fill(first, row)
                 np.subtract(row, base, out=row)
         return base, models_MB
+
+    def in_bfloat16(self) -> bool:
+        return self._files is not None and self._stored[0].dtype == "BF16"
+
+    def raw(self, first: int, last: int) -> np.ndarray:
+        assert self._files is not None
+        raw = scratch_bytes("raw", (1 + self.count) * (last - first) * ITEM_BYTES["BF16"])
+        for stored, row in zip(self._stored, raw.reshape(1 + self.count, -1), strict=True):
+            self._files.read(stored, first, row)
+        return raw
+
+    def refuse_broken(self, first: int, last: int) -> None:
+        for stored, row in zip(
+            self._stored, self.raw(first, last).reshape(1 + self.count, -1), strict=True
+        ):
+            check_finite(stored, first, row)
 
     def _filled(self, source: Source, slot: str, first: int, last: int) -> np.ndarray:
         out = scratch_bytes(slot, 4 * (last - first)).view(np.float32)

@@ -4,6 +4,8 @@
 """
 
 import os
+from collections.abc import Sequence
+from ctypes import c_int64, c_void_p
 from pathlib import Path
 from typing import Any
 
@@ -68,12 +70,46 @@ class Kernels:
         models, size = deltas_MB.shape
         self._library.add_up(
             base.ctypes.data, deltas_MB.ctypes.data, models, size, weight.ctypes.data,
-            None if shares is None else shares.ctypes.data, elect, divisor, scale, out.ctypes.data,
+            _address(shares), elect, divisor, scale, out.ctypes.data,
         )  # fmt: skip
+
+    def merged(
+        self,
+        raw: np.ndarray,
+        cuts: tuple[np.ndarray, np.ndarray] | None,
+        coins: Sequence[tuple[np.ndarray, int] | None],
+        faces: Sequence[np.ndarray],
+        factors: np.ndarray | None,
+        weight: np.ndarray,
+        shares: np.ndarray | None,
+        elect: int,
+        divisor: float,
+        scale: float,
+        out: np.ndarray,
+    ) -> bool:
+        """`task_vectors`, `keep_largest` (bits and equal, which counts down) or `flip`, and
+        `add_up` in one; `raw` is 1 + M rows of bfloat16. Whether all numbers are finite."""
+        models = len(weight)
+        bits = faced = first = None
+        if coins:
+            bits = (c_void_p * models)(*(c and c[0].ctypes.data for c in coins))
+            faced = (c_void_p * models)(*(face.ctypes.data for face in faces))
+            first = (c_int64 * models)(*(c[1] if c else 0 for c in coins))
+        bits_at_cut, equal = cuts or (None, None)
+        broken = self._library.merged(
+            raw.ctypes.data, models, len(out), _address(bits_at_cut), _address(equal),
+            bits, first, faced, _address(factors), weight.ctypes.data, _address(shares),
+            elect, divisor, scale, out.ctypes.data,
+        )  # fmt: skip
+        return not broken
 
     def to_bfloat16(self, values: np.ndarray, out: np.ndarray) -> None:
         """`from_float32`."""
         self._library.to_bfloat16(values.ctypes.data, len(values), out.ctypes.data)
+
+
+def _address(array: np.ndarray | None) -> int | None:
+    return None if array is None else array.ctypes.data
 
 
 def kernels() -> Kernels | None:

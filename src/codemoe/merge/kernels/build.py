@@ -13,7 +13,7 @@ from typing import Any
 
 _SOURCE = Path(__file__).with_name("kernels.c")
 # No contraction and no fast-math: each operation is rounded as NumPy rounds it.
-_FLAGS = ("-O3", "-march=native", "-ffp-contract=off", "-fPIC", "-shared")
+_FLAGS = ("-O3", "-march=native", "-ffp-contract=off", "-fno-strict-aliasing", "-fPIC", "-shared")
 _COMPILERS = ("cc", "gcc", "clang")
 _TIMEOUT_S = 60
 _ARGUMENTS: dict[str, tuple[Any, ...]] = {
@@ -24,6 +24,10 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "add_up": (
         *(c_void_p, c_void_p, c_int64, c_int64, c_void_p, c_void_p),
         *(c_int, c_float, c_float, c_void_p),
+    ),
+    "merged": (
+        *(c_void_p, c_int64, c_int64, c_void_p, c_void_p, c_void_p, c_void_p, c_void_p),
+        *(c_void_p, c_void_p, c_void_p, c_int, c_float, c_float, c_void_p),
     ),
     "to_bfloat16": (c_void_p, c_int64, c_void_p),
 }
@@ -43,7 +47,7 @@ def library(folder: Path, compile_it: bool) -> ctypes.CDLL | None:
         for name, arguments in _ARGUMENTS.items():
             function = getattr(found, name)
             function.argtypes, function.restype = arguments, None
-        found.task_vectors.restype = c_int
+        found.task_vectors.restype = found.merged.restype = c_int
     except (OSError, AttributeError, subprocess.SubprocessError):
         return None
     return found

@@ -28,26 +28,33 @@ static inline float widened(uint16_t stored) {
     return value;
 }
 
+/* At most CHUNK numbers of 1 + M rows, `row` apart, as float32: of the base, and of each model minus
+   the base, `delta_row` apart. Not 0 when a stored number is infinite or NaN. */
+static uint32_t taken_apart(const uint16_t *restrict raw, int64_t models, int64_t row, int64_t size,
+                            float *restrict base, float *restrict deltas, int64_t delta_row) {
+    uint32_t broken = 0;
+    for (int64_t i = 0; i < size; i++) {
+        broken |= (raw[i] & 0x7F80) == 0x7F80;
+        base[i] = widened(raw[i]);
+    }
+    for (int64_t m = 0; m < models; m++) {
+        const uint16_t *restrict model = raw + (m + 1) * row;
+        float *restrict delta = deltas + m * delta_row;
+        for (int64_t i = 0; i < size; i++) {
+            broken |= (model[i] & 0x7F80) == 0x7F80;
+            delta[i] = widened(model[i]) - base[i];
+        }
+    }
+    return broken;
+}
+
 /* 1 + M rows of bfloat16 as float32: the first is the base, which is taken off the others.
    Returns whether any stored number is infinite or NaN. */
 int task_vectors(const uint16_t *raw, int64_t models, int64_t n, float *base, float *deltas) {
     uint32_t broken = 0;
     for (int64_t at = 0; at < n; at += CHUNK) {
         int64_t size = n - at < CHUNK ? n - at : CHUNK;
-        const uint16_t *from = raw + at;
-        float *restrict own = base + at;
-        for (int64_t i = 0; i < size; i++) {
-            broken |= (from[i] & 0x7F80) == 0x7F80;
-            own[i] = widened(from[i]);
-        }
-        for (int64_t m = 0; m < models; m++) {
-            const uint16_t *restrict model = raw + (m + 1) * n + at;
-            float *restrict delta = deltas + m * n + at;
-            for (int64_t i = 0; i < size; i++) {
-                broken |= (model[i] & 0x7F80) == 0x7F80;
-                delta[i] = widened(model[i]) - own[i];
-            }
-        }
+        broken |= taken_apart(raw + at, models, n, size, base + at, deltas + at, n);
     }
     return broken != 0;
 }
@@ -189,6 +196,32 @@ void add_up(const float *base, const float *deltas, int64_t models, int64_t n,
         add_all(base, deltas, models, n, weight, 0, 1, divisor, scale, out);
     else
         add_all(base, deltas, models, n, weight, shares, 2, divisor, scale, out);
+}
+
+/* All of it at once, from 1 + M rows of bfloat16 to the merged numbers; what lies between stays in
+   the first-level cache. Thinned out where cuts, or where bits are given: by keep_largest, or by
+   flip with bits[m] (none: the model is left whole), of which number from[m] is the first.
+   Returns whether any stored number is infinite or NaN. */
+int merged(const uint16_t *raw, int64_t models, int64_t n, const int32_t *cuts, int64_t *equal,
+           const uint8_t *const *bits, const int64_t *from, const float *const *faces,
+           const float *factors, const float *weight, const float *shares, int elect,
+           float divisor, float scale, float *out) {
+    float base[CHUNK], deltas[models * CHUNK];
+    uint32_t broken = 0;
+    for (int64_t at = 0; at < n; at += CHUNK) {
+        int64_t size = n - at < CHUNK ? n - at : CHUNK;
+        broken |= taken_apart(raw + at, models, n, size, base, deltas, size);
+        if (cuts) keep_largest((int32_t *)deltas, models, size, cuts, equal);
+        for (int64_t m = 0; m < models; m++) {
+            float *restrict delta = deltas + m * size;
+            if (bits && bits[m]) flip(delta, size, bits[m], from[m] + at, faces[m]);
+            if (factors) {
+                for (int64_t i = 0; i < size; i++) delta[i] *= factors[m];
+            }
+        }
+        add_up(base, deltas, models, size, weight, shares, elect, divisor, scale, out + at);
+    }
+    return broken != 0;
 }
 
 /* Rounded to the nearest, ties to even. */

@@ -28,20 +28,25 @@ class Coins:
         self._packed, self._at = np.empty(0, np.uint8), 0  # flips, and how many are used up
         self._edges: np.random.Generator | None = None
 
+    def take(self, count: int) -> tuple[np.ndarray, int]:
+        """The next flips as bits of bytes (uint8), and which bit is the first of them."""
+        missing = self._at + count - 8 * len(self._packed)
+        if missing > 0:
+            draws = -(-missing // (64 * _WORDS))
+            rest = self._packed[self._at // 8 :]
+            fresh = (self._drawn().view(np.uint8) for _ in range(draws))
+            self._packed, self._at = np.concatenate([rest, *fresh]), self._at % 8
+        first, self._at = self._at, self._at + count
+        return self._packed, first
+
     def flip(self, values: np.ndarray, heads: np.ndarray) -> None:
         """Multiply `values` by the next flips: `heads` has the eight numbers of each byte of
         flips, see `faces`."""
-        done, quick = 0, kernels()
-        while done < len(values):
-            if self._at == 8 * len(self._packed):
-                self._packed, self._at = self._drawn().view(np.uint8), 0
-            first, count = self._at, min(len(values) - done, 8 * len(self._packed) - self._at)
-            part = values[done : done + count]
-            if quick:
-                quick.flip(part, self._packed, first, heads)
-            else:
-                np.multiply(part, _flips(self._packed, first, count, heads), out=part)
-            done, self._at = done + count, first + count
+        packed, first = self.take(len(values))
+        if quick := kernels():
+            quick.flip(values, packed, first, heads)
+        else:
+            np.multiply(values, _flips(packed, first, len(values), heads), out=values)
 
     def _drawn(self) -> np.ndarray:
         """The next words of flips."""

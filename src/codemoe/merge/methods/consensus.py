@@ -14,7 +14,7 @@ import numpy as np
 
 from codemoe.merge.kernels import Kernels, kernels
 from codemoe.merge.methods.inputs import Inputs, blocks, column, size_of
-from codemoe.merge.methods.sparse import Sparse, thinner
+from codemoe.merge.methods.sparse import Sparse, Thinner, thinner
 
 Rescale = Literal["none", "chance", "l1"]
 _TINY_NORM = 1e-7
@@ -45,6 +45,9 @@ def merge(
     """The merged tensor, block by block."""
     factors = _l1_factors(inputs, sparse) if how.rescale == "l1" else [1.0] * inputs.count
     thin = thinner(inputs, sparse, by_chance=how.rescale == "chance")
+    if (quick := kernels()) and inputs.in_bfloat16() and thin.fuses:
+        yield from _fused(quick, inputs, weight, thin, factors, how)
+        return
     sums: _Plain | _Elected | None = None
     scratch_MB = np.empty((0, 0), np.int32)
     for first, last in blocks(inputs, _whole_rows(sparse), of_all=True):
@@ -55,8 +58,8 @@ def merge(
         thin(deltas_MB, scratch_MB)
         if any(factor != 1 for factor in factors):
             np.multiply(deltas_MB, column(factors), out=deltas_MB)
-        if quick := kernels():
-            sums.add_up(quick, base, deltas_MB)
+        if quick:
+            quick.add_up(base, deltas_MB, *sums.terms, sums.sum)
             yield sums.sum
             continue
         total = sums.total(deltas_MB)
@@ -65,8 +68,36 @@ def merge(
         yield np.add(base, total, out=total)
 
 
+_FUSED_BLOCK = 4  # of bfloat16, so many times as long a block takes no more memory
+
+
+def _fused(
+    quick: Kernels,
+    inputs: Inputs,
+    weight: Sequence[float],
+    thin: Thinner,
+    factors: Sequence[float],
+    how: Consensus,
+) -> Iterator[np.ndarray]:
+    """The same, from the stored bytes to the sum in one call a block."""
+    sums = (_Plain if how.elect == "none" else _Elected)((inputs.count, 0), weight, how)
+    times = column(factors) if any(factor != 1 for factor in factors) else None
+    cuts, out = thin.cuts(), np.empty(0, np.float32)
+    for first, last in blocks(inputs, times=_FUSED_BLOCK):
+        if len(out) != last - first:  # the first and the last block
+            out = np.empty(last - first, np.float32)
+        coins, raw = thin.take(last - first), inputs.raw(first, last)
+        if not quick.merged(raw, cuts, coins, thin.faces, times, *sums.terms, out):
+            inputs.refuse_broken(first, last)
+        yield out
+
+
 def _whole_rows(sparse: Sequence[Sparse]) -> bool:
     return any(one.kind == "rank" and one.thins for one in sparse)
+
+
+# Weights, shares or None, election (0 none, 1 weighted, 2 not), divisor, scale: see kernels.c.
+Terms = tuple[np.ndarray, np.ndarray | None, int, float, float]
 
 
 class _Plain:
@@ -87,11 +118,10 @@ class _Plain:
             np.divide(self.sum, np.float32(self._divisor), out=self.sum)
         return self.sum
 
-    def add_up(self, quick: Kernels, base: np.ndarray, deltas_MB: np.ndarray) -> None:
-        """The same, scaled and on top of the base."""
-        quick.add_up(
-            base, deltas_MB, self._weight_M1, None, 0, self._divisor, self._scale, self.sum
-        )
+    @property
+    def terms(self) -> Terms:
+        """The same for kernels, which also scale it and put it on top of the base."""
+        return self._weight_M1, None, 0, self._divisor, self._scale
 
 
 class _Elected:
@@ -154,12 +184,11 @@ class _Elected:
         np.take(self._table, mine, out=votes, mode="wrap")
         return np.divide(positive, votes, out=positive)
 
-    def add_up(self, quick: Kernels, base: np.ndarray, deltas_MB: np.ndarray) -> None:
-        """The same, scaled and on top of the base."""
-        elect, scale = 1 if self._how.elect == "weighted" else 2, self._how.scale
-        quick.add_up(
-            base, deltas_MB, self._weight_M1, self._all_shares, elect, 1.0, scale, self.sum
-        )
+    @property
+    def terms(self) -> Terms:
+        """The same for kernels, which also scale it and put it on top of the base."""
+        elect = 1 if self._how.elect == "weighted" else 2
+        return self._weight_M1, self._all_shares, elect, 1.0, self._how.scale
 
     def _count(self, mask_MB: np.ndarray, side: np.ndarray) -> None:
         """Who is on a side, as bits, or the sum of their shares."""

@@ -36,6 +36,18 @@ class Inputs(Protocol):
         """The base, and every model minus it (arXiv:2212.04089) as the rows of one (M, B) array."""
         ...
 
+    def in_bfloat16(self) -> bool:
+        """Whether the base and all models are stored so, and `raw` has what it promises."""
+        ...
+
+    def raw(self, first: int, last: int) -> np.ndarray:
+        """The bytes of the base and then of every model, for kernels."""
+        ...
+
+    def refuse_broken(self, first: int, last: int) -> None:
+        """Raise UserError that says where a number of these is not finite."""
+        ...
+
 
 class Arrays:
     """Inputs that are in memory already."""
@@ -67,6 +79,15 @@ class Arrays:
         base = self.base(first, last)
         return base, np.stack([tensor[first:last] for tensor in self._tensors]) - base
 
+    def in_bfloat16(self) -> bool:
+        return False
+
+    def raw(self, first: int, last: int) -> np.ndarray:
+        raise NotImplementedError  # never asked for
+
+    def refuse_broken(self, first: int, last: int) -> None:
+        return
+
 
 def size_of(inputs: Inputs) -> int:
     return prod(inputs.shape)
@@ -83,14 +104,15 @@ def row_of(inputs: Inputs) -> int:
 
 
 def blocks(
-    inputs: Inputs, whole_rows: bool = False, *, of_all: bool = False
+    inputs: Inputs, whole_rows: bool = False, *, of_all: bool = False, times: int = 1
 ) -> Iterator[tuple[int, int]]:
     """The ranges (first, last) of consecutive blocks, of whole rows unless rows are too long.
 
-    `of_all`: shorter, so that those of all models together stay in a core's cache.
+    `of_all`: shorter, so that those of all models together stay in a core's cache. `times` as long
+    as they may be otherwise: for kernels, which go through them in pieces of their own.
     """
     size, row = size_of(inputs), row_of(inputs)
-    step = max(inputs.block, 1)
+    step = max(inputs.block, 1) * times
     if of_all:
         step = min(step, max(_CACHED // max(inputs.count, 1), _SHORTEST))
     if row > 0 and (whole_rows or row <= step):

@@ -54,7 +54,7 @@ class Thinner:
         self._coins = [Coins(g, one.density) for g, one in zip(generators, how, strict=True)]
         self._random = generators
         up = [1 / one.density if by_chance else 1.0 for one in how]
-        self._faces = [faces(factor) for factor in up] if self._kind == "random" else []
+        self.faces = [faces(factor) for factor in up] if self._kind == "random" else []
 
     def __call__(self, deltas_MB: np.ndarray, scratch_MB: np.ndarray) -> None:
         """Thin out in place; the scratch is int32 of the same shape."""
@@ -70,10 +70,33 @@ class Thinner:
             np.subtract(deltas_MB, dropped_MB, out=deltas_MB)
         elif self._kind == "random":
             for model in self._thinned:
-                self._coins[model].flip(deltas_MB[model], self._faces[model])
+                self._coins[model].flip(deltas_MB[model], self.faces[model])
         elif self._kind == "rank":
             for model in self._thinned:
                 self._by_rank(deltas_MB[model], model)
+
+    @property
+    def fuses(self) -> bool:
+        """Whether a kernel can do it, with `cuts` and `take`."""
+        return self._kind not in ("outliers", "rank")
+
+    def cuts(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """(M,) int32 and int64: bits, and how many equal ones stay, which counts down; for kernels
+        that go through the tensor in its order. None where magnitudes do not decide."""
+        if self._kind != "magnitude":
+            return None
+        keep = self._keep[0]
+        return np.array([c.bits for c in keep], np.int32), np.array([c.equal for c in keep])
+
+    def take(self, count: int) -> list[tuple[np.ndarray, int] | None]:
+        """Each model's next flips (`Coins.take`), None where it is left whole; of none where chance
+        does not decide. They land on `faces`."""
+        if self._kind != "random":
+            return []
+        return [
+            coins.take(count) if how.thins else None
+            for coins, how in zip(self._coins, self._how, strict=True)
+        ]
 
     def _by_rank(self, delta: np.ndarray, model: int) -> None:
         how, rows = self._how[model], delta.reshape(-1, self._row)
