@@ -34,6 +34,7 @@ class Served:
         self.window = context_window(model)
         self.vocabulary = int(model.model.config.get_text_config().vocab_size)
         self.created = int(time.time())
+        self.can_trace = True  # not where other servers write the tokens
         # A tokenizer changes itself while it works: the engine's thread has its own.
         self._tokenizer = copy.deepcopy(model.tokenizer)
         self._lock = threading.Lock()
@@ -66,7 +67,18 @@ class Served:
             "kind": name.kind,
             "languages": list(name.languages),
             "window": self.window,
+            "routing": self._routing(name.kind),
         }
+
+    def _routing(self, kind: Kind) -> list[str]:
+        """What may be asked for in a request's `routing`, in short."""
+        mixture = self.model.mixture
+        if mixture is None or not self.can_trace:
+            return []
+        if kind != "mixture":
+            return ["trace"]
+        auto = ["auto"] if mixture.sequence_router is not None else []
+        return [*auto, *(["token"] if mixture.token_routers else []), "trace"]
 
 
 def names_of(model: CodeModel, name: str) -> list[Name]:

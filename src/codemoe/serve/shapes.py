@@ -156,13 +156,15 @@ class Reply:
         return found
 
     def _trace(self, tokens: Sequence[Written]) -> list[dict[str, Any]]:
-        """Each token with its expert; with token gates, with each layer's."""
+        """Each token, where its text begins in the answer's, and its expert; with token gates,
+        each layer's."""
         with self.served.tokenizer() as tokenizer:
             found = []
             for token in tokens:
                 experts = list(token.experts or ())
                 who = {"expert": experts[0]} if len(experts) == 1 else {"experts": experts}
-                found.append({"token": _word(tokenizer, token.token_id), **who})
+                word = _word(tokenizer, token.token_id)
+                found.append({"token": word, "start": token.start, **who})
             return found
 
     def _logprobs(self, row: int, tokens: Sequence[Written]) -> dict[str, Any] | None:
