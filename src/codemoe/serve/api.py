@@ -156,6 +156,7 @@ def _endpoints(service: Service) -> FastAPI:
     async def playground() -> replies.PlaygroundSettings:
         return replies.PlaygroundSettings(
             needs_key=service.settings.api_key is not None,
+            max_tokens=service.settings.max_tokens,
             tests=list(service.tests.languages),
             languages=[
                 replies.LanguageEntry(

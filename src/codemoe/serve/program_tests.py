@@ -55,7 +55,9 @@ class TestRuns:
         language = find_language(asked.language)
         if language is None or language.name not in self.judge.languages:
             known = ", ".join(self.judge.languages)
-            raise bad(f"programs of {asked.language!r} are not run; of {known} they are", "language")
+            raise bad(
+                f"programs of {asked.language!r} are not run; of {known} they are", "language"
+            )
         if not asked.code.strip() or not asked.tests.strip():
             raise bad("there is nothing to run", "tests" if asked.code.strip() else "code")
         if self._waiting >= MAX_WAITING:

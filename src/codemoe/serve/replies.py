@@ -40,6 +40,7 @@ class PlaygroundSettings(BaseModel):
     """`tests`: the languages whose programs may be run."""
 
     needs_key: bool
+    max_tokens: int
     tests: list[str]
     languages: list[LanguageEntry]
 

@@ -36,6 +36,9 @@ async function connect() {
   try {
     const settings = await get("/playground/settings");
     world.tests = settings.tests;
+    const most = byId("max-tokens");
+    most.max = settings.max_tokens;
+    most.value = Math.min(most.value, settings.max_tokens);
     world.languages = languagesOf(settings.languages);
     const { data } = await get("/v1/models");
     world.models = data;
@@ -114,7 +117,7 @@ function asked() {
 
 async function run() {
   const prompt = byId("prompt").value.trim();
-  if (running || !world.models.length) return;
+  if (running || !world.models.length || !byId("composer").reportValidity()) return;
   if (!prompt) {
     byId("prompt").focus();
     panes[0].error("There is no task yet: say what the program should do.");

@@ -9,6 +9,13 @@ export function languagesOf(rows) {
   return new Map(rows.map((row) => [row.name, { ...row, keywords: new Set(row.keywords) }]));
 }
 
+// The language of whose keywords a text has the most; where nobody named one.
+export function guess(code, languages) {
+  const words = code.match(/[A-Za-z_]\w*/g) ?? [];
+  const hits = ({ keywords }) => words.filter((word) => keywords.has(word)).length;
+  return [...languages.values()].reduce((best, one) => (hits(one) > hits(best) ? one : best), ANY);
+}
+
 // Ends of text that begins at `at` with this quote; an unfinished one ends with its line.
 function stringEnd(code, at, quote, lines) {
   let i = at + quote.length;

@@ -2,6 +2,7 @@
 
 import { chat } from "./api.js";
 import { colourOf, mark, show, writer } from "./code.js";
+import { guess } from "./highlight.js";
 import { element, showLayers, showRouting, swatch } from "./routing.js";
 import { programTests } from "./tests.js";
 
@@ -86,6 +87,7 @@ export class Pane {
     if (entry?.routing.includes("trace")) body.routing = { by, trace: true };
     this.language = asked.language ?? null;
     this.colourBy(by === "token" ? "experts" : "syntax");
+    this.find(".layers").open = true;
     this.find(".hint").hidden = true;
     this.root.setAttribute("aria-busy", "true");
     const started = performance.now();
@@ -129,15 +131,13 @@ export class Pane {
     this.drawing = null;
     if (!this.text) return;
     const { experts, languages } = this.world;
-    const pre = this.find("pre");
-    const follow = pre.scrollTop + pre.clientHeight > pre.scrollHeight - 30;
     this.find(".view").hidden = false;
     const colour = (token) => colourOf(experts, writer(token, this.layer));
-    show(this.code, this.text, languages.get(this.language), this.tokens, colour);
+    const language = languages.get(this.language) ?? guess(this.text, languages);
+    show(this.code, this.text, language, this.tokens, colour);
     mark(this.code, this.chosen);
-    if (follow) pre.scrollTop = pre.scrollHeight;
     const traced = this.tokens.some((token) => token.expert || token.experts);
-    this.find(".switch").hidden = !traced;
+    for (const part of [".bar", ".token"]) this.find(part).hidden = !traced;
     const seen = new Set(this.tokens.map((token) => writer(token, this.layer)));
     this.find(".legend").replaceChildren(
       ...experts.filter((name) => traced && seen.has(name)).map((name) => element("span", {}, swatch(experts, name), name)),
@@ -145,7 +145,6 @@ export class Pane {
     const layered = Boolean(this.tokens[0]?.experts);
     this.find(".layers").hidden = !layered;
     if (layered) {
-      this.find(".layers").open ||= this.tokens.length < 4;
       showLayers(this.find(".rows"), this.tokens, experts, this.layer, (layer) => {
         this.layer = layer;
         this.colourBy("experts");
@@ -171,7 +170,7 @@ export class Pane {
     this.colour = colour;
     this.find(".view").dataset.colour = colour;
     for (const button of this.root.querySelectorAll("[data-colour]")) {
-      button.setAttribute?.("aria-pressed", String(button.dataset.colour === colour));
+      button.setAttribute("aria-pressed", String(button.dataset.colour === colour));
     }
   }
 

@@ -12,7 +12,7 @@ export function element(name, properties = {}, ...children) {
   return made;
 }
 
-const percent = (share) => `${(100 * share).toFixed(share > 0.995 || share < 0.0005 ? 0 : 1)} %`;
+const percent = (share) => `${(100 * share).toFixed(1)} %`;
 
 export function swatch(experts, name) {
   const made = element("i", { className: "swatch" });
@@ -27,8 +27,8 @@ export function showRouting(place, routing, experts, labels) {
   place.hidden = !routing;
   if (!routing) return;
   const by = {
-    "the sequence router": "the router's choice",
-    name: "named, so nothing was routed",
+    "the sequence router": "answers: the router's choice",
+    name: "answers: it was named",
     "token gates": "Each layer's gate chooses at every token.",
     nobody: "The base alone: no expert acts.",
   }[routing.by];
