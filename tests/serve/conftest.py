@@ -95,7 +95,8 @@ def running(model: CodeModel | None, judge: Judge | None = None, **settings: Any
         if model is None:
             held.wait()
             raise RuntimeError("never loaded")
-        service.served = Served(model, "tiny")
+        is_gateway = service.settings.upstream is not None
+        service.served = Served(model, "tiny", is_gateway)
         return model
 
     thread = threading.Thread(target=server.run, args=([bound],), daemon=True)

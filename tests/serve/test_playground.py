@@ -4,7 +4,6 @@ Needs Debian's chromium and chromium-driver.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -157,8 +156,8 @@ def test_history_survives_a_reload_and_what_is_spoilt_is_forgotten(
 def test_without_storage_it_still_answers(page: Browser, live: Live) -> None:
     """As in a browser that forbids it, or whose quota is spent."""
     forbid = (
-        "for (const name of ['localStorage', 'sessionStorage']) Object.defineProperty(window, name, "
-        "{get() { throw new DOMException('no', 'SecurityError') }})"
+        "for (const name of ['localStorage', 'sessionStorage']) Object.defineProperty(window, "
+        "name, {get() { throw new DOMException('no', 'SecurityError') }})"
     )
     added = page.command("Page.addScriptToEvaluateOnNewDocument", source=forbid)
     try:

@@ -11,7 +11,7 @@ from codemoe.errors import UserError
 if TYPE_CHECKING:
     from codemoe.serve.program_tests import Judge
 
-_NEEDED = ("fastapi", "prometheus_client", "uvicorn")
+_NEEDED = ("fastapi", "httpx2", "prometheus_client", "uvicorn")
 
 
 @app.command()
@@ -41,6 +41,24 @@ def serve(
     shutdown_timeout: Annotated[
         float, typer.Option(help="Seconds that answers have to finish after SIGTERM.")
     ] = 30.0,
+    upstream: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Route here and let this OpenAI-compatible server, which has the experts as "
+            "adapters by their names, write the answers.",
+        ),
+    ] = None,
+    upstream_key: Annotated[
+        str | None,
+        typer.Option(envvar="CODEMOE_UPSTREAM_KEY", help="Its API key."),
+    ] = None,
+    upstream_base: Annotated[
+        str | None, typer.Option(help="The base's name there; otherwise its first that is free.")
+    ] = None,
+    upstream_timeout: Annotated[
+        float, typer.Option(help="Seconds to wait for each piece of its answers.")
+    ] = 60.0,
     run_tests: Annotated[
         bool,
         typer.Option(
@@ -53,7 +71,7 @@ def serve(
 
     Requests are answered together, whatever their languages; the model's name in a request picks
     the mixture, one expert or the base. The playground is at /. For example:
-    codemoe serve runs/demo --port 8000
+    codemoe serve runs/demo --port 8000, or with vLLM behind it: --upstream http://127.0.0.1:8001
     """
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
@@ -75,6 +93,10 @@ def serve(
         max_tokens=max_tokens,
         max_cache_tokens=max_cache_tokens,
         shutdown_timeout_s=shutdown_timeout,
+        upstream=upstream,
+        upstream_key=upstream_key,
+        upstream_base=upstream_base,
+        upstream_timeout_s=upstream_timeout,
     )
     judge = _judge(settings.api_key) if run_tests else None
     from codemoe.serve.server import serve as run

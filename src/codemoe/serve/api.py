@@ -22,6 +22,7 @@ from codemoe.serve.docs_page import docs_page
 from codemoe.serve.engine import Engine
 from codemoe.serve.errors import ApiError, as_api_error, not_ready
 from codemoe.serve.front import Front
+from codemoe.serve.gateway import Gateway
 from codemoe.serve.metrics import Metrics
 from codemoe.serve.pages import add_pages, page_files
 from codemoe.serve.plans import Plan, plan_chat, plan_completion
@@ -45,7 +46,9 @@ class Service:
         self.settings = settings
         self.tests = TestRuns(judge)
         self.metrics = Metrics()
-        self.engine = Engine(settings, self.metrics)
+        self.engine: Engine | Gateway = (Gateway if settings.upstream else Engine)(
+            settings, self.metrics
+        )
         self.served: Served | None = None
 
     def start(self, argument: str, when_over: Callable[[], None]) -> None:
@@ -53,7 +56,8 @@ class Service:
 
         def load() -> Any:
             model = load_model(argument)
-            self.served = Served(model, self.settings.name or default_name(argument))
+            name = self.settings.name or default_name(argument)
+            self.served = Served(model, name, is_gateway=self.settings.upstream is not None)
             return model
 
         self.engine.start(load, when_over)

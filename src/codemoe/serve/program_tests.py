@@ -16,7 +16,7 @@ _Source = Annotated[str, Field(max_length=100_000)]
 
 @dataclass(frozen=True)
 class Judge:
-    """`run(language, code, tests)` gives {status, detail, seconds, tier, form}; it takes seconds."""
+    """`run(language, code, tests)` takes seconds and gives the fields of a `TestReply`."""
 
     languages: tuple[str, ...]
     run: Callable[[str, str, str], dict[str, Any]]

@@ -29,8 +29,11 @@ class _Server(uvicorn.Server):
 
 
 def serve(argument: str, settings: Settings, judge: Judge | None = None) -> None:
-    """Serve MODEL until a signal comes; `judge` runs tests that the playground's users write. The first SIGTERM or SIGINT lets what is being answered
-    finish, up to `shutdown_timeout_s`; the second ends the process at once."""
+    """Serve MODEL until a signal comes; `judge` runs tests that the playground's users write.
+
+    The first SIGTERM or SIGINT lets what is being answered finish, up to `shutdown_timeout_s`; the
+    second ends the process at once.
+    """
     logging.basicConfig(
         stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s"
     )
