@@ -91,7 +91,17 @@ def main(arguments: Sequence[str]) -> None:
             "transformers serve": Contender(plain, base),
         }
         if options.continuous_batching:
-            batching, _ = servers.enter_context(server([*theirs, "--continuous-batching"]))
+            # Room for the 16 requests several times over; left to itself it takes most of memory.
+            room = (
+                "--cb-block-size",
+                "32",
+                "--cb-num-blocks",
+                "256",
+                "--cb-max-batch-tokens",
+                "2048",
+            )
+            words = [*theirs, "--continuous-batching", *room]
+            batching, _ = servers.enter_context(server(words))
             contenders["transformers serve --continuous-batching"] = Contender(batching, base)
         numbers = count()
         runs = {

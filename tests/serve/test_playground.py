@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from codemoe.cli.serve import make_judge
+from codemoe.errors import UserError
+from codemoe.evaluate.sandbox import BUBBLEWRAP, probe
 from codemoe.models.load import CodeModel
 from codemoe.serve.pages import page_files
 from codemoe.serve.program_tests import Judge
@@ -280,6 +283,18 @@ def test_light_and_dark(page: Browser) -> None:
     assert background() == dark
     page.click("#theme")
     assert background() == light
+
+
+@pytest.mark.skipif(probe().tier != BUBBLEWRAP, reason=f"no bubblewrap: {probe().reason}")
+def test_programs_are_judged_by_the_real_sandbox() -> None:
+    judge = make_judge(KEY)
+    assert "python" in judge.languages
+    program = "def f(x):\n    return x + 1\n"
+    assert judge.run("python", program, "assert f(1) == 2\n")["status"] == "pass"
+    found = judge.run("python", program, "assert f(1) == 3\n")
+    assert (found["status"], found["tier"]) == ("fail", BUBBLEWRAP)
+    with pytest.raises(UserError, match="no key"):
+        make_judge(None)
 
 
 def test_pages_allow_nothing_from_elsewhere(live: Live) -> None:

@@ -98,13 +98,13 @@ def serve(
         upstream_base=upstream_base,
         upstream_timeout_s=upstream_timeout,
     )
-    judge = _judge(settings.api_key) if run_tests else None
+    judge = make_judge(settings.api_key) if run_tests else None
     from codemoe.serve.server import serve as run
 
     run(model, settings, judge)
 
 
-def _judge(api_key: str | None) -> "Judge":
+def make_judge(api_key: str | None) -> "Judge":
     """What runs programs for the playground: in the strongest sandbox, for those with the key."""
     from codemoe.evaluate.sandbox import BUBBLEWRAP, Job, probe, run_jobs
     from codemoe.languages import LANGUAGES
