@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 export PYTHONPATH :=
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: demo demo-fast test check install builtin-base sandbox clean
+.PHONY: demo demo-fast test check install builtin-base sandbox browser clean
 
 # torch first and pinned, from a CPU index where no GPU is seen: anything else pulls CUDA packages.
 $(STAMP): pyproject.toml constraints.txt
@@ -25,7 +25,10 @@ demo: $(STAMP) sandbox
 demo-fast: $(STAMP) sandbox
 	$(BIN)/codemoe demo --fast
 
-test: $(STAMP) sandbox
+browser:
+	@./scripts/install-chromium.sh
+
+test: $(STAMP) sandbox browser
 	$(BIN)/python -m pytest
 
 check: $(STAMP)

@@ -27,6 +27,7 @@ COMMANDS = (
     "plan",
     "preview",
     "generate",
+    "chat",
     "serve",
     "add-expert",
     "export",

@@ -32,7 +32,10 @@ LAYERS = (
     ("align_stage",),
     ("pipeline", "plan"),
     ("smoke", "sweep"),
-    ("cli", "demo", "terminal", "terminal_plan", "terminal_preview", "terminal_sweep", "doctor"),
+    (
+        *("cli", "demo", "doctor", "terminal", "terminal_chat", "terminal_code"),
+        *("terminal_plan", "terminal_preview", "terminal_sweep"),
+    ),
     ("__main__",),
 )
 WITHIN = {
@@ -47,7 +50,11 @@ WITHIN = {
     "recipe": {"config", "align_config", "eval_config", "router_config", "train_config"},
     "recipe_file": {"recipe"},
     "lock": {"artifacts"},
-    "cli": {"demo", "terminal", "terminal_plan", "terminal_preview", "terminal_sweep", "doctor"},
+    "terminal_chat": {"terminal_code"},
+    "cli": {
+        *("demo", "doctor", "terminal", "terminal_chat", "terminal_code"),
+        *("terminal_plan", "terminal_preview", "terminal_sweep"),
+    },
 }
 
 

@@ -19,6 +19,7 @@ import torch
 
 from codemoe.models.load import CodeModel, load_model
 from codemoe.serve.api import Service
+from codemoe.serve.program_tests import Judge
 from codemoe.serve.served import Served
 from codemoe.serve.server import bind, make_server
 from codemoe.serve.settings import Settings
@@ -83,9 +84,9 @@ class Live:
 
 
 @contextmanager
-def running(model: CodeModel | None, **settings: Any) -> Iterator[Live]:
+def running(model: CodeModel | None, judge: Judge | None = None, **settings: Any) -> Iterator[Live]:
     """Serve this model; without one, a server whose model never comes."""
-    service = Service(Settings(port=0, **settings))
+    service = Service(Settings(**{"port": 0} | settings), judge)
     bound = bind(service.settings)
     server = make_server(service)
     held = threading.Event()
@@ -94,7 +95,8 @@ def running(model: CodeModel | None, **settings: Any) -> Iterator[Live]:
         if model is None:
             held.wait()
             raise RuntimeError("never loaded")
-        service.served = Served(model, "tiny")
+        is_gateway = service.settings.upstream is not None
+        service.served = Served(model, "tiny", is_gateway)
         return model
 
     thread = threading.Thread(target=server.run, args=([bound],), daemon=True)

@@ -6,7 +6,7 @@ import pytest
 
 from codemoe.errors import UserError
 from codemoe.models.load import CodeModel
-from codemoe.serve.access import OPEN_PATHS
+from codemoe.serve.access import OPEN_PATHS, PAGE_PATHS
 from codemoe.serve.settings import Settings
 from tests.serve.conftest import Live, error_of, running
 
@@ -39,7 +39,7 @@ def test_every_path_but_health_needs_the_key(locked: Live, headers: dict[str, st
     for path in known:
         for method in ("GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE"):
             response = locked.client.request(method, path, headers=headers)
-            if path in OPEN_PATHS:
+            if path in OPEN_PATHS or (path in PAGE_PATHS and method == "GET"):
                 assert response.status_code in (200, 405, 415)
                 continue
             assert response.status_code == 401, (method, path)
@@ -49,6 +49,8 @@ def test_every_path_but_health_needs_the_key(locked: Live, headers: dict[str, st
                 assert KEY not in response.text
                 assert "wrong" not in response.text
     assert {"/health"} == OPEN_PATHS
+    assert all(path == "/" or path.startswith("/playground/") for path in PAGE_PATHS)
+    assert "/playground/tests" not in PAGE_PATHS
 
 
 def test_the_right_key_in_either_header(locked: Live, caplog: pytest.LogCaptureFixture) -> None:

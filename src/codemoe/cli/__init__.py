@@ -16,6 +16,8 @@ from codemoe.cli import preview  # isort: split
 
 from codemoe.cli import generate  # isort: split
 
+from codemoe.cli import chat  # isort: split
+
 from codemoe.cli import serve  # isort: split
 
 from codemoe.cli import mixture  # isort: split
@@ -38,6 +40,7 @@ from codemoe.errors import UserError
 __all__ = [
     "app",
     "audit",
+    "chat",
     "compare",
     "doctor",
     "execute",

@@ -1,7 +1,7 @@
 """`codemoe generate`."""
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,7 +14,10 @@ def generate(
     model: Annotated[
         str, typer.Argument(help="A run, a stage directory, a checkpoint folder, a hub id.")
     ],
-    text: Annotated[str, typer.Argument(help="What to write; - reads standard input.")],
+    text: Annotated[
+        str | None,
+        typer.Argument(help="What to write; - or nothing reads standard input, from a pipe."),
+    ] = None,
     language: Annotated[
         str | None, typer.Option(help="Name the language; its expert answers.")
     ] = None,
@@ -46,14 +49,16 @@ def generate(
 ) -> None:
     """Write one program and say who wrote it.
 
-    The router chooses the expert, or --language names it. For example:
-    codemoe generate runs/demo "Sum of the even numbers in Java" --trace, or --compare.
+    The router chooses the expert, or --language names it. The program streams, in colours on a
+    terminal and as plain text elsewhere. For example:
+    codemoe generate runs/demo "Sum of the even numbers in Java" --trace, or --compare;
+    codemoe generate runs/demo < task.txt > Solution.java
     """
     from codemoe.languages import get_language
 
-    if text == "-":
+    if text == "-" or (text is None and not sys.stdin.isatty()):
         text = sys.stdin.buffer.read().decode("utf-8", "replace")
-    if not text.strip():
+    if text is None or not text.strip():
         raise UserError("the text is empty", 'codemoe generate MODEL "Sum of the even numbers"')
     named = get_language(language).name if language else None
     quiet_libraries()
@@ -76,20 +81,24 @@ def generate(
         return
     if token_gates and (expert or follow_fences):
         raise UserError("--token-gates decide by themselves; leave out --expert, --follow-fences")
-    result = ask.answer(
-        model,
-        text,
-        named,
-        max_new_tokens,
-        sampling,
-        expert=expert,
-        follow_fences=follow_fences,
-        token_gates=token_gates,
+    from codemoe.models.load import load_model
+
+    opened = load_model(model)
+    question = ask.Question(
+        text, named, max_new_tokens, sampling, expert, follow_fences, token_gates
     )
     if as_json:
-        print_json(result)
+        print_json(ask.answer(opened, question))
         return
-    print(result["text"])
+    from codemoe.terminal_code import CodeWriter
+
+    writer = CodeWriter()
+
+    def begin(routing: dict[str, Any] | None) -> None:
+        writer.language(named or ask.language_of(opened, routing))
+
+    result = ask.answer(opened, question, on_begin=begin, on_text=writer.write)
+    writer.finish()
     if trace:
         from codemoe.terminal import show_trace
 

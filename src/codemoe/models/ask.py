@@ -1,5 +1,7 @@
 """One prompt, one answer (or one from every expert), with the routing that led to it."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from codemoe.data.prompt import encode_prompt
@@ -8,43 +10,86 @@ from codemoe.models.generate import (
     Choice,
     Generation,
     Route,
-    generate_batch,
+    check_request,
     generate_with_each_expert,
+    new_text,
 )
 from codemoe.models.load import CodeModel, load_model
+from codemoe.models.pieces import Pieces
+from codemoe.models.running import Running
 from codemoe.models.sampling import Sampling
 
 
-def answer(
-    model_argument: str,
-    text: str,
-    language: str | None,
-    max_new_tokens: int,
-    sampling: Sampling,
-    *,
-    expert: str | None = None,
-    follow_fences: bool = False,
-    token_gates: bool = False,
-) -> dict[str, Any]:
-    """Open MODEL and answer.
+@dataclass(frozen=True)
+class Question:
+    """One task and how it is to be answered.
 
     A named expert, or the expert of a named language, answers; otherwise the router chooses.
     """
-    model = load_model(model_argument)
-    route, by = route_of(model, language, expert, follow_fences)
-    if token_gates:
-        route, by = Route("token"), "token gates"
-    prompt = encode_prompt(model.tokenizer, text, language)
-    result = generate_batch(
-        model, [prompt], route, max_new_tokens=max_new_tokens, sampling=sampling
-    )[0]
+
+    text: str
+    language: str | None = None
+    max_new_tokens: int = 650
+    sampling: Sampling = Sampling()  # noqa: RUF009 (frozen)
+    expert: str | None = None
+    follow_fences: bool = False
+    token_gates: bool = False
+    base_alone: bool = False
+    earlier: tuple[tuple[str, str], ...] = ()  # (text, answer) of a conversation
+
+
+def answer(
+    model: CodeModel,
+    question: Question,
+    *,
+    on_begin: Callable[[dict[str, Any] | None], None] | None = None,
+    on_text: Callable[[str], None] | None = None,
+    stoppable: bool = False,
+) -> dict[str, Any]:
+    """Answer: `on_begin` is told the routing when the prompt has been read, `on_text` each piece.
+
+    With `stoppable`, an interrupt (Ctrl-C) ends the answer, not the program; the `finish_reason` is
+    then "interrupted".
+    """
+    route, by = _route(model, question)
+    prompt = encode_prompt(model.tokenizer, question.text, question.language, question.earlier)
+    check_request(model, [prompt], route)
+    sampling = question.sampling
+    text = new_text(model, prompt, question.max_new_tokens, sampling, sampling.seed)
+    text.follow_fences = question.follow_fences
+    pieces = Pieces(model.tokenizer)
+    if on_text is not None:
+        text.on_token = lambda token: on_text(pieces.push(token))
+    interrupted = False
+    try:
+        running = Running(model, by_token=route.by == "token")
+        running.admit([prompt], route, [text])
+        if on_begin is not None:
+            on_begin(None if text.choice is None else told(text.choice, by))
+        while running.texts:
+            running.step()
+    except KeyboardInterrupt:
+        if not stoppable:
+            raise
+        interrupted = True
+    if on_text is not None:
+        on_text(pieces.finish())
+    result = text.finished()
     return {
         "text": result.text,
         "routing": _routing(model, result, by),
         "prompt_tokens": result.prompt_tokens,
         "tokens": len(result.token_ids),
-        "finish_reason": result.finish_reason,
+        "finish_reason": "interrupted" if interrupted else result.finish_reason,
     }
+
+
+def _route(model: CodeModel, question: Question) -> tuple[Route, str]:
+    if question.base_alone:
+        return Route("none"), "nobody"
+    if question.token_gates:
+        return Route("token"), "token gates"
+    return route_of(model, question.language, question.expert, question.follow_fences)
 
 
 def compare(
@@ -94,6 +139,15 @@ def told(choice: Choice, by: str) -> dict[str, Any]:
         "confidence": choice.confidence,
         "probabilities": choice.probabilities,
     }
+
+
+def language_of(model: CodeModel, routing: dict[str, Any] | None) -> str | None:
+    """The language of who was chosen, where that expert has one and no more."""
+    if routing is None or model.mixture is None:
+        return None
+    of = model.mixture.expert_of_language
+    own = [language for language, expert in of.items() if expert == routing["expert"]]
+    return own[0] if len(own) == 1 else None
 
 
 def route_of(

@@ -4,10 +4,12 @@ import hmac
 
 from codemoe.serve.asgi import App, Receive, Scope, Send, header, send_error
 from codemoe.serve.errors import ApiError
+from codemoe.serve.pages import page_files
 from codemoe.serve.settings import Settings, is_loopback
 
-# Everything else needs the key.
+# Everything else needs the key, but for the playground's own files: the page asks for the key.
 OPEN_PATHS = frozenset({"/health"})
+PAGE_PATHS = frozenset(page_files()) | {"/playground/settings"}
 
 
 class Access:
@@ -28,6 +30,8 @@ class Access:
         key = self.settings.api_key
         if key is None:
             return None if self._names_this_machine(scope) else _FOREIGN_HOST
+        if scope["path"] in PAGE_PATHS and scope["method"] == "GET":
+            return None
         given = _given_key(scope)
         if given is not None and hmac.compare_digest(given.encode("latin-1"), key.encode()):
             return None

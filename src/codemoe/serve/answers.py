@@ -3,19 +3,27 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
-from codemoe.serve.engine import Engine
+from codemoe.serve.engine import Deliver
 from codemoe.serve.errors import as_api_error
-from codemoe.serve.events import Event, Failed
+from codemoe.serve.events import Event, Failed, Wanted
 from codemoe.serve.metrics import Metrics
 from codemoe.serve.shapes import Reply
+
+
+class Answering(Protocol):
+    """The engine, or what stands in its place; a ticket is its own."""
+
+    def submit(self, wanted: Sequence[Wanted], deliver: Deliver) -> Any: ...
+
+    def cancel(self, ticket: Any) -> None: ...
 
 
 class Answer:
     """Yields the engine's events; leaving it early cancels the request."""
 
-    def __init__(self, engine: Engine, reply: Reply) -> None:
+    def __init__(self, engine: Answering, reply: Reply) -> None:
         self.reply = reply
         self._engine = engine
         self._events: asyncio.Queue[Event] = asyncio.Queue()

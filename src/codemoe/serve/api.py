@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from codemoe import __version__
+from codemoe.languages import LANGUAGES
 from codemoe.models.load import load_model
 from codemoe.serve import replies
 from codemoe.serve.access import Access
@@ -21,8 +22,11 @@ from codemoe.serve.docs_page import docs_page
 from codemoe.serve.engine import Engine
 from codemoe.serve.errors import ApiError, as_api_error, not_ready
 from codemoe.serve.front import Front
+from codemoe.serve.gateway import Gateway
 from codemoe.serve.metrics import Metrics
+from codemoe.serve.pages import add_pages, page_files
 from codemoe.serve.plans import Plan, plan_chat, plan_completion
+from codemoe.serve.program_tests import Judge, TestReply, TestRequest, TestRuns
 from codemoe.serve.schemas import ChatRequest, CompletionRequest
 from codemoe.serve.served import Served, default_name
 from codemoe.serve.settings import Settings
@@ -38,10 +42,13 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 class Service:
     """One server's parts; `served` is there once the model has been loaded."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, judge: Judge | None = None) -> None:
         self.settings = settings
+        self.tests = TestRuns(judge)
         self.metrics = Metrics()
-        self.engine = Engine(settings, self.metrics)
+        self.engine: Engine | Gateway = (Gateway if settings.upstream else Engine)(
+            settings, self.metrics
+        )
         self.served: Served | None = None
 
     def start(self, argument: str, when_over: Callable[[], None]) -> None:
@@ -49,7 +56,8 @@ class Service:
 
         def load() -> Any:
             model = load_model(argument)
-            self.served = Served(model, self.settings.name or default_name(argument))
+            name = self.settings.name or default_name(argument)
+            self.served = Served(model, name, is_gateway=self.settings.upstream is not None)
             return model
 
         self.engine.start(load, when_over)
@@ -64,7 +72,7 @@ class Service:
 def app_for(service: Service) -> App:
     """The application with its layers; from the outside in: log, CORS, key, body."""
     app = _endpoints(service)
-    paths = frozenset(app.openapi()["paths"]) | {"/docs", "/openapi.json"}
+    paths = frozenset(app.openapi()["paths"]) | {"/docs", "/openapi.json"} | set(page_files())
     inner: App = Access(Body(app, service.settings), service.settings)
     if service.settings.allow_origins:
         inner = CORSMiddleware(
@@ -144,6 +152,28 @@ def _endpoints(service: Service) -> FastAPI:
         policy = "default-src 'none'; style-src 'unsafe-inline'"
         return HTMLResponse(docs_page(app.openapi()), headers={"content-security-policy": policy})
 
+    @app.post("/playground/tests", summary="Run a program's tests in the sandbox, if enabled")
+    async def tests(body: TestRequest) -> TestReply:
+        return TestReply.model_validate(await service.tests.run(body))
+
+    @app.get("/playground/settings", summary="What the playground may offer; needs no key")
+    async def playground() -> replies.PlaygroundSettings:
+        return replies.PlaygroundSettings(
+            needs_key=service.settings.api_key is not None,
+            max_tokens=service.settings.max_tokens,
+            tests=list(service.tests.languages),
+            languages=[
+                replies.LanguageEntry(
+                    name=row.name,
+                    label=row.label,
+                    comment=row.line_comment,
+                    keywords=sorted(row.keywords),
+                )
+                for row in LANGUAGES.values()
+            ],
+        )
+
+    add_pages(app)
     return app
 
 

@@ -1,6 +1,7 @@
 """What the engine is asked for, and what it tells while it answers."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from codemoe.data.prompt import EncodedPrompt
 from codemoe.models.routes import Choice, Route
@@ -57,7 +58,9 @@ class Wrote:
 @dataclass(frozen=True)
 class Ended:
     row: int
-    generation: Generation
+    num_tokens: int  # written; 0 where another server did not say
+    finish_reason: Literal["stop", "length"]
+    generation: Generation | None = None  # None where another server wrote it
 
 
 @dataclass(frozen=True)

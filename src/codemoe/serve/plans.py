@@ -37,6 +37,8 @@ class Plan:
 
 
 def plan_chat(served: Served, settings: Settings, request: ChatRequest) -> Plan:
+    if served.is_gateway and request.logprobs:
+        raise bad("another server writes the tokens: it cannot be asked for this", "logprobs")
     earlier, text = conversation(request.messages)
     language = _language(request.language)
     with served.tokenizer() as tokenizer:
@@ -51,6 +53,9 @@ def plan_chat(served: Served, settings: Settings, request: ChatRequest) -> Plan:
 def plan_completion(served: Served, settings: Settings, request: CompletionRequest) -> Plan:
     if request.best_of is not None and request.best_of != (request.n or 1):
         raise bad("best_of differs from n: this server does not choose among answers", "best_of")
+    for field in ("logprobs", "suffix"):
+        if served.is_gateway and getattr(request, field):
+            raise bad("another server writes the tokens: it cannot be asked for this", field)
     prompts, ends = _completion_prompts(served, request)
     plan = _plan(served, settings, request, prompts, request.max_tokens, request.logprobs, "prompt")
     most = COMPLETION_TOKENS if request.max_tokens is None else settings.max_tokens
@@ -203,6 +208,8 @@ def _route(
     name = served.find(request.model)
     if options.follow_fences and (name.kind in ("base", "dense") or options.by == "token"):
         raise bad("follow_fences is for one expert a text", "routing")
+    if served.is_gateway and (options.by == "token" or options.follow_fences or options.trace):
+        raise bad("another server writes the tokens: only by=auto, without a trace", "routing")
     if options.by == "token":
         if name.kind != "mixture":
             raise bad(f"token gates steer a mixture; {name.id!r} is none", "routing")

@@ -17,7 +17,7 @@ class ErrorReply(BaseModel):
 
 
 class ModelEntry(BaseModel):
-    """`kind`, `languages` and `window` are ours."""
+    """From `kind` on, the fields are ours."""
 
     id: str
     object: Literal["model"]
@@ -26,6 +26,23 @@ class ModelEntry(BaseModel):
     kind: Literal["mixture", "expert", "base", "dense"]
     languages: list[str]
     window: int | None
+    routing: list[Literal["auto", "token", "trace"]]
+
+
+class LanguageEntry(BaseModel):
+    name: str
+    label: str
+    comment: str
+    keywords: list[str]
+
+
+class PlaygroundSettings(BaseModel):
+    """`tests`: the languages whose programs may be run."""
+
+    needs_key: bool
+    max_tokens: int
+    tests: list[str]
+    languages: list[LanguageEntry]
 
 
 class ModelList(BaseModel):

@@ -48,7 +48,9 @@ class Row:
         if text or tokens:
             events.append(Wrote(self.index, text, tuple(tokens)))
         if done:
-            events.append(Ended(self.index, self.text.finished()))
+            found = self.text.finished()
+            reason = found.finish_reason
+            events.append(Ended(self.index, len(found.token_ids), reason, found))
         return events
 
     def _took(self, token: int) -> None:

@@ -28,12 +28,13 @@ class Name:
 
 
 class Served:
-    def __init__(self, model: CodeModel, name: str) -> None:
+    def __init__(self, model: CodeModel, name: str, is_gateway: bool = False) -> None:
         self.model = model
         self.names = {entry.id: entry for entry in names_of(model, name)}
         self.window = context_window(model)
         self.vocabulary = int(model.model.config.get_text_config().vocab_size)
         self.created = int(time.time())
+        self.is_gateway = is_gateway  # another server writes the tokens
         # A tokenizer changes itself while it works: the engine's thread has its own.
         self._tokenizer = copy.deepcopy(model.tokenizer)
         self._lock = threading.Lock()
@@ -66,7 +67,20 @@ class Served:
             "kind": name.kind,
             "languages": list(name.languages),
             "window": self.window,
+            "routing": self._routing(name.kind),
         }
+
+    def _routing(self, kind: Kind) -> list[str]:
+        """What may be asked for in a request's `routing`, in short."""
+        mixture = self.model.mixture
+        if mixture is None:
+            return []
+        if self.is_gateway:
+            return ["auto"] if kind == "mixture" and mixture.sequence_router else []
+        if kind != "mixture":
+            return ["trace"]
+        auto = ["auto"] if mixture.sequence_router is not None else []
+        return [*auto, *(["token"] if mixture.token_routers else []), "trace"]
 
 
 def names_of(model: CodeModel, name: str) -> list[Name]:

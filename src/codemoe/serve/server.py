@@ -14,6 +14,7 @@ import uvicorn
 
 from codemoe.errors import UserError
 from codemoe.serve.api import Service, app_for
+from codemoe.serve.program_tests import Judge
 from codemoe.serve.protocol import protocol_for
 from codemoe.serve.settings import Settings
 
@@ -27,14 +28,17 @@ class _Server(uvicorn.Server):
         yield
 
 
-def serve(argument: str, settings: Settings) -> None:
-    """Serve MODEL until a signal comes. The first SIGTERM or SIGINT lets what is being answered
-    finish, up to `shutdown_timeout_s`; the second ends the process at once."""
+def serve(argument: str, settings: Settings, judge: Judge | None = None) -> None:
+    """Serve MODEL until a signal comes; `judge` runs tests that the playground's users write.
+
+    The first SIGTERM or SIGINT lets what is being answered finish, up to `shutdown_timeout_s`; the
+    second ends the process at once.
+    """
     logging.basicConfig(
         stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s"
     )
     logger.setLevel(logging.INFO)
-    service = Service(settings)
+    service = Service(settings, judge)
     bound = bind(settings)
     asyncio.run(_run(argument, service, bound))
     if isinstance(service.engine.error, UserError):
@@ -122,7 +126,8 @@ async def _announce(service: Service, url: str) -> None:
     if service.engine.state == "ready" and service.served is not None:
         names = ", ".join(service.served.names)
         print(
-            f"serving {names} at {url}  (API: {url}/v1, description: {url}/docs)", file=sys.stderr
+            f"serving {names} at {url}  (playground; API: {url}/v1, description: {url}/docs)",
+            file=sys.stderr,
         )
 
 

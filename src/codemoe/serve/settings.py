@@ -28,6 +28,11 @@ class Settings:
     write_timeout_s: float = 30.0  # for a client that does not read
     keep_alive_s: float = 15.0
     shutdown_timeout_s: float = 30.0
+    # A gateway: another server, which has the experts as adapters, writes the answers.
+    upstream: str | None = None
+    upstream_key: str | None = None
+    upstream_base: str | None = None  # the base's name there; found out when None
+    upstream_timeout_s: float = 60.0  # between two pieces of an answer
 
     def __post_init__(self) -> None:
         for name in ("max_batch", "max_queue", "max_tokens", "max_cache_tokens"):
@@ -36,6 +41,13 @@ class Settings:
                 raise UserError(f"--{option} is {getattr(self, name)}; expected 1 or more")
         if self.shutdown_timeout_s < 0:
             raise UserError(f"--shutdown-timeout is {self.shutdown_timeout_s}; expected 0 or more")
+        if self.upstream is not None and not self.upstream.startswith(("http://", "https://")):
+            raise UserError(
+                f"--upstream is {self.upstream!r}, which is no address",
+                "give one such as http://127.0.0.1:8001/v1",
+            )
+        if self.upstream_timeout_s <= 0:
+            raise UserError(f"--upstream-timeout is {self.upstream_timeout_s}; expected above 0")
         if self.api_key is not None and not self.api_key.strip():
             raise UserError("the API key is empty", "leave --api-key out, or give one")
         if self.api_key is not None and not self.api_key.isascii():

@@ -25,7 +25,7 @@ class _Row:
     choice: Choice | None = None
     text: list[str] = field(default_factory=list)
     tokens: list[Written] = field(default_factory=list)
-    generation: Generation | None = None
+    ended: Ended | None = None
 
 
 class Reply:
@@ -43,7 +43,7 @@ class Reply:
 
     @property
     def is_complete(self) -> bool:
-        return all(row.generation is not None for row in self.rows)
+        return all(row.ended is not None for row in self.rows)
 
     def take(self, event: Event) -> None:
         if isinstance(event, Begun):
@@ -52,12 +52,12 @@ class Reply:
             self.rows[event.row].text.append(event.text)
             self.rows[event.row].tokens += event.tokens
         elif isinstance(event, Ended):
-            self.rows[event.row].generation = event.generation
+            self.rows[event.row].ended = event
 
     def whole(self) -> dict[str, Any]:
         choices = []
         for index, row in enumerate(self.rows):
-            assert row.generation is not None
+            assert row.ended is not None
             text = "".join(row.text)
             said = {"role": "assistant", "content": text, "refusal": None}
             content = {"message": said} if self.form == "chat" else {"text": text}
@@ -66,8 +66,8 @@ class Reply:
                     "index": index,
                     **content,
                     "logprobs": self._logprobs(index, row.tokens),
-                    "finish_reason": row.generation.finish_reason,
-                    "routing": self._routing(row.choice, row.generation, row.tokens),
+                    "finish_reason": row.ended.finish_reason,
+                    "routing": self._routing(row.choice, row.ended.generation, row.tokens),
                 }
             )
         object_name = "chat.completion" if self.form == "chat" else "text_completion"
@@ -85,7 +85,7 @@ class Reply:
         if isinstance(event, Ended):
             row = self.rows[event.row]
             extra = {
-                "finish_reason": event.generation.finish_reason,
+                "finish_reason": event.finish_reason,
                 "routing": self._routing(row.choice, event.generation),
             }
             return [self._chunk(event.row, None, False, extra)]
@@ -95,8 +95,7 @@ class Reply:
         return self._head(self._chunk_name) | {"choices": [], "usage": self.usage()}
 
     def usage(self) -> dict[str, int]:
-        ended = [row.generation for row in self.rows if row.generation is not None]
-        written = sum(len(generation.token_ids) for generation in ended)
+        written = sum(row.ended.num_tokens for row in self.rows if row.ended is not None)
         prompt = self.plan.prompt_tokens
         return {
             "prompt_tokens": prompt,
@@ -156,13 +155,15 @@ class Reply:
         return found
 
     def _trace(self, tokens: Sequence[Written]) -> list[dict[str, Any]]:
-        """Each token with its expert; with token gates, with each layer's."""
+        """Each token, where its text begins in the answer's, and its expert; with token gates,
+        each layer's."""
         with self.served.tokenizer() as tokenizer:
             found = []
             for token in tokens:
                 experts = list(token.experts or ())
                 who = {"expert": experts[0]} if len(experts) == 1 else {"experts": experts}
-                found.append({"token": _word(tokenizer, token.token_id), **who})
+                word = _word(tokenizer, token.token_id)
+                found.append({"token": word, "start": token.start, **who})
             return found
 
     def _logprobs(self, row: int, tokens: Sequence[Written]) -> dict[str, Any] | None:

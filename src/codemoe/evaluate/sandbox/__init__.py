@@ -53,9 +53,10 @@ from codemoe.evaluate.sandbox.records import (
     SandboxProbe,
     Verdict,
 )
-from codemoe.evaluate.sandbox.tier import UNSAFE, probe
+from codemoe.evaluate.sandbox.tier import BUBBLEWRAP, UNSAFE, probe
 
 __all__ = [
+    "BUBBLEWRAP",
     "FORMS",
     "NOT_COUNTED",
     "STATUSES",
