@@ -22,7 +22,7 @@ PACKAGE = ROOT / "src" / "codemoe"
 LAYERS = (
     ("errors", "progress", "languages", "disk", "jsonl", "yaml_file"),
     (
-        *("config", "align_config", "eval_config", "router_config", "train_config"),
+        *("config", "align_config", "data_config", "eval_config", "router_config", "train_config"),
         *("recipe", "recipe_file"),
     ),
     ("artifacts", "lock"),
@@ -41,10 +41,13 @@ WITHIN = {
     "jsonl": {"errors"},
     "yaml_file": {"errors"},
     "align_config": {"config"},
+    "data_config": {"config"},
     "eval_config": {"config"},
     "router_config": {"config"},
     "train_config": {"config"},
-    "recipe": {"config", "align_config", "eval_config", "router_config", "train_config"},
+    "recipe": {
+        *("config", "align_config", "data_config", "eval_config", "router_config", "train_config")
+    },
     "recipe_file": {"recipe"},
     "lock": {"artifacts"},
     "cli": {"demo", "terminal", "terminal_plan", "terminal_preview", "terminal_sweep", "doctor"},

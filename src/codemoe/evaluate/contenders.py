@@ -44,7 +44,16 @@ def _mixture_inputs(recipe: Recipe) -> Inputs:
 
 
 def _routed_inputs(recipe: Recipe) -> Inputs:
+    """No router's choice is asked for, so runs with other routers share it; experts that were
+    trained with the gates lie beside those."""
+    if _trains_experts(recipe):
+        return _mixture_inputs(recipe)
     return {"moe": recipe.run_dir / "moe"}
+
+
+def _trains_experts(recipe: Recipe) -> bool:
+    gates = recipe.router.train_gates
+    return gates is not None and gates.experts
 
 
 def _open_base(recipe: Recipe) -> "CodeModel":
@@ -72,6 +81,9 @@ def _open_mixture(recipe: Recipe) -> "CodeModel":
 
 def _open_routed(recipe: Recipe) -> "CodeModel":
     from codemoe.models.load import load_mixture
+
+    if _trains_experts(recipe):
+        return _open_mixture(recipe)
 
     return load_mixture(recipe.run_dir / "moe")
 
@@ -130,7 +142,6 @@ CONTENDERS: dict[ModelName, Contender] = {
     ),
     "moe-token": Contender(_mixture_inputs, _open_mixture, _by("token"), "token"),
     "moe-sequence": Contender(_mixture_inputs, _open_mixture, _by("sequence"), "sequence"),
-    # No router's choice is asked for, so runs with other routers share it.
     "moe-oracle": Contender(_routed_inputs, _open_routed, _own(None), needs_own_expert=True),
 }
 

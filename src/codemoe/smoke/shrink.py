@@ -47,7 +47,7 @@ def shrink(
     tree["experts"]["train"] = _train(recipe.experts.train, own_tokenizer)
     tree["router"] |= {
         "samples_per_expert": min(recipe.router.samples_per_expert, 12),
-        "gate_tokens_per_expert": min(recipe.router.gate_tokens_per_expert, 200),
+        "gate_tokens_per_expert": min(recipe.router.gate_tokens_per_expert, 1000),
         "folds": 2,
         "from_layer": _from_layer(recipe, None if base is None else base.num_layers),
     }
@@ -82,7 +82,7 @@ def _scratch(config: ScratchConfig) -> dict[str, Any]:
         "num_key_value_heads": (1 if config.num_key_value_heads == 1 else 2) if shared else 4,
         "intermediate_size": 96,
         "max_position_embeddings": max(config.max_position_embeddings, _LONGEST),
-        "steps": _STEPS,
+        "steps": min(config.steps, _STEPS),
         "batch_tokens": min(config.batch_tokens, 4 * length),
         "sequence_length": length,
         "warmup_steps": min(config.warmup_steps, 1),

@@ -132,7 +132,13 @@ def _preview_one(
 ) -> ExpertPreview:
     from codemoe.data.prompt import encode_example
     from codemoe.train.activation import draw_activation
-    from codemoe.train.batches import Collator, encode_fitting, plan_training
+    from codemoe.train.batches import (
+        Collator,
+        encode_fitting,
+        fim_share,
+        plan_training,
+        weights_of,
+    )
 
     filters, train, activation = _training_of(recipe, name)
     rows = select_rows(all_rows, filters)
@@ -142,7 +148,7 @@ def _preview_one(
             "check experts.define and the data's languages and sources",
         )
     longest = min(train.max_length, window or train.max_length)
-    fitting, counts = encode_fitting(rows, tokenizer, longest)
+    fitting, counts = encode_fitting(rows, tokenizer, longest, fim_share(train, recipe.seed))
     lengths = [
         len(encode_example(tokenizer, row.text, row.language, row.code).input_ids) for row in rows
     ]
@@ -163,6 +169,7 @@ def _preview_one(
         num_batches=shown_batches,
         activation=activation,
         seed=recipe.seed,
+        weights=weights_of([row for row, _ in fitting], train),
     )
     first = plan.samples[: train.batch_size]
     batch = Collator(tokenizer.pad_token_id, longest if train.packing else None)(first)

@@ -27,7 +27,9 @@ from codemoe.train.batches import (
     completion_loss,
     encode_fitting,
     encode_rows,
+    fim_share,
     plan_training,
+    weights_of,
 )
 from codemoe.train.checkpoints import last_good, read_state
 from codemoe.train.trainer import (
@@ -156,7 +158,8 @@ def train_adapter(
     """
     window = getattr(base.model.config, "max_position_embeddings", None) or train.max_length
     longest = min(train.max_length, window)
-    fitting, counts = encode_fitting(rows, base.tokenizer, longest)
+    share = fim_share(train, seed)
+    fitting, counts = encode_fitting(rows, base.tokenizer, longest, share)
     if not fitting:
         raise UserError(
             f"expert {name!r}: none of its {len(rows)} samples fits into {longest} tokens",
@@ -182,6 +185,7 @@ def train_adapter(
         num_batches=train.steps * train.gradient_accumulation_steps,
         activation=activation,
         seed=seed,
+        weights=weights_of([row for row, _ in fitting], train),
     )
     if getattr(base.model, "is_loaded_in_4bit", False):
         peft.prepare_model_for_kbit_training(base.model, use_gradient_checkpointing=False)
