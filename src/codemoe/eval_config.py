@@ -22,6 +22,7 @@ ModelName = Literal[
     "expert",
     "merged-ties",
     "merged-average",
+    "merged-slerp",
     "dense-all",
     "moe-token",
     "moe-sequence",

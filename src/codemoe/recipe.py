@@ -87,11 +87,20 @@ class ExpertFilter(Config):
 
     languages: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
+    # An expert that exists already, which is not trained: a PEFT LoRA, or a fine-tune of the base.
+    checkpoint: str | None = None  # folder or hub id
+    revision: str | None = None  # of a hub id
 
     @field_validator("languages")
     @classmethod
     def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return _language_names(value)
+
+    @model_validator(mode="after")
+    def _revision_of_something(self) -> "ExpertFilter":
+        if self.revision is not None and self.checkpoint is None:
+            raise ValueError("`revision` is of a `checkpoint`, which is not given")
+        return self
 
     def admits(self, language: str, source: str) -> bool:
         return (not self.languages or language in self.languages) and (
@@ -140,13 +149,15 @@ class ExpertsConfig(Config):
 
 
 class MergeConfig(Config):
-    methods: tuple[Literal["ties", "average"], ...] = ("ties", "average")
+    methods: tuple[Literal["ties", "average", "slerp"], ...] = ("ties", "average")
     density: Annotated[float, Field(gt=0, le=1)] = 0.5  # TIES: share of entries kept
     weight: Annotated[float, Field(gt=0)] = 1.0  # TIES: scale of the merged task vector
 
 
 class MoeConfig(Config):
     activation: Literal["all", "completion"] = "completion"
+    # mlp: only what experts have in MLPs, as Mixtral's form holds it; the rest is left out.
+    parts: Literal["all", "mlp"] = "all"
 
 
 class Recipe(Config):
@@ -228,6 +239,21 @@ class Recipe(Config):
         return self
 
     @model_validator(mode="after")
+    def _no_expert_in_the_head(self) -> "Recipe":
+        if self.experts.method == "full" or self.experts.lora.target != "all":
+            return self
+        for key, needed, found in (
+            ("moe.parts", "mlp", self.moe.parts),
+            ("experts.activation", "all", self.experts.activation),
+        ):
+            if found != needed:
+                raise ValueError(
+                    "experts.lora.target=all adapts the head too, which a mixture cannot hold and "
+                    f"which sees some tokens only: {key}={needed} (now {found}), or target=both"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _experts_that_gates_train_along(self) -> "Recipe":
         gates = self.router.train_gates
         if gates is not None and gates.experts and self.experts.method != "full":
@@ -284,6 +310,11 @@ class Recipe(Config):
         """Where each expert that a mixture is made of lies: as trained, or as aligned."""
         folder = self.run_dir / ("experts" if self.align is None else "aligned/experts")
         return {name: folder / name for name in self.expert_filters}
+
+    @property
+    def steered_by_tokens(self) -> bool:
+        """Whether the mixture's experts act in MLPs only, where token gates can steer them."""
+        return self.experts.in_mlps or self.moe.parts == "mlp"
 
     @property
     def expert_inputs(self) -> dict[str, Path]:

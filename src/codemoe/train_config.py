@@ -11,7 +11,8 @@ class LoraConfig(Config):
     rank: PositiveInt = 16
     alpha: Annotated[float, Field(gt=0)] = 32.0
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    target: Literal["mlp", "attention", "both"] = "mlp"
+    # all: both, and the head, which no mixture can hold.
+    target: Literal["mlp", "attention", "both", "all"] = "mlp"
     use_rslora: bool = False  # scaled by alpha / sqrt(rank), arXiv:2312.03732
     use_dora: bool = False  # magnitudes learned apart from directions, arXiv:2402.09353
 

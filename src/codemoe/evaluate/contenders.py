@@ -135,6 +135,7 @@ CONTENDERS: dict[ModelName, Contender] = {
     ),
     "merged-ties": _merged("ties"),
     "merged-average": _merged("average"),
+    "merged-slerp": _merged("slerp"),
     "dense-all": Contender(
         _dense_inputs,
         _open_adapters(lambda recipe: {DENSE: recipe.run_dir / "experts" / DENSE}),
@@ -152,7 +153,7 @@ def unavailable(name: str, recipe: Recipe) -> str | None:
         return "experts.dense_baseline is off"
     if name.startswith("merged-") and name.removeprefix("merged-") not in recipe.merge.methods:
         return "merge.methods leaves it out"
-    if name == "moe-token" and not recipe.experts.in_mlps:
+    if name == "moe-token" and not recipe.steered_by_tokens:
         return "token gates read the MLP's input, so they cannot steer experts in attention"
     return None
 

@@ -139,5 +139,5 @@ def adapted(model: nn.Module, names: Sequence[str]) -> dict[str, tuple[int, int]
         path: size
         for path, module in model.named_modules()
         if (size := projection_shape(module)) is not None
-        and any(path.endswith(f".{name}") for name in names)
+        and any(f".{path}".endswith(f".{name}") for name in names)
     }

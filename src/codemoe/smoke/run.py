@@ -18,6 +18,7 @@ from codemoe.pipeline import STAGES, Outcome, refuse_launchers, refuse_unstackab
 from codemoe.progress import say
 from codemoe.recipe import Recipe
 from codemoe.smoke.base import write_small_base
+from codemoe.smoke.existing import small_experts
 from codemoe.smoke.preferences import small_align
 from codemoe.smoke.samples import few_items, sample_sources
 from codemoe.smoke.shrink import SUFFIX, can_quantize, shrink
@@ -64,7 +65,11 @@ def run_smoke(recipe: Recipe) -> Smoked:
         fim = recipe.experts.train.fim_rate > 0
         base = write_small_base(recipe.base, rows, recipe.seed, made / "base", fim)
         notes += base.notes
-    small = shrink(recipe, sampled, base, made / "base", align)
+    checkpoints: dict[str, str] = {}
+    if base is not None:
+        checkpoints, told = small_experts(recipe, made / "base", made / "experts")
+        notes += told
+    small = shrink(recipe, sampled, base, made / "base", align, checkpoints)
     for note in notes:
         say(f"smoke: {note}")
     outcomes: list[Outcome] = []

@@ -1,5 +1,6 @@
 """The recipe in small: the same keys, with every number that only costs time made small."""
 
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,10 @@ def shrink(
     base: SmallBase | None,
     base_dir: Path,
     align: dict[str, Any] | None = None,
+    checkpoints: Mapping[str, str] | None = None,
 ) -> Recipe:
     """`base` is the small one in `base_dir`; None where the recipe trains its own from scratch.
-    `align` is that section in small."""
+    `align` is that section in small, `checkpoints` are those of experts that exist already."""
     tree = recipe.model_dump(mode="json")
     tree["name"] = recipe.name + SUFFIX
     tree["data"] |= {
@@ -44,6 +46,8 @@ def shrink(
             "quantization": quantization if can_quantize() else "none",
         }
     own_tokenizer = base is None or base.own_tokenizer
+    for name, folder in (checkpoints or {}).items():
+        tree["experts"]["define"][name] |= {"checkpoint": folder, "revision": None}
     tree["experts"]["train"] = _train(recipe.experts.train, own_tokenizer)
     tree["router"] |= {
         "samples_per_expert": min(recipe.router.samples_per_expert, 12),

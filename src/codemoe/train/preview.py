@@ -90,7 +90,8 @@ def preview(recipe: Recipe, experts: Sequence[str] = (), samples: int = 2) -> li
 
     Reads the finished `data/`. Raises UserError for an unknown expert and where training would.
     """
-    known = [*recipe.expert_filters, *([DENSE] if recipe.experts.dense_baseline else [])]
+    made = [name for name, one in recipe.expert_filters.items() if one.checkpoint is None]
+    known = [*made, *([DENSE] if recipe.experts.dense_baseline else [])]
     unknown = [name for name in experts if name not in known]
     if unknown:
         raise UserError(
