@@ -25,6 +25,8 @@ class Source(Config):
     language: str | None = None  # of rows that do not say theirs
     name: str | None = None  # its rows' `source`, for experts.define and weights
     level: Literal["program", "snippet"] = "program"  # of xlcost
+    languages: tuple[str, ...] = ()  # of xlcost and stack: these only; empty: the recipe's
+    max_rows: PositiveInt | None = None  # of each language, of xlcost and stack
     # all: may be asked about. train: only learned from, and nothing of a held-out problem is.
     use: Literal["all", "train"] = "all"
     tasks: PositiveInt | None = None  # corpus: at most so many semantics, evenly over families
@@ -33,11 +35,12 @@ class Source(Config):
     @field_validator("language")
     @classmethod
     def _known_language(cls, value: str | None) -> str | None:
-        row = None if value is None else find_language(value)
-        if value is not None and row is None:
-            known = ", ".join((*LANGUAGES, PROSE.name))
-            raise ValueError(f"unknown language {value!r}; known: {known}")
-        return None if row is None else row.name
+        return None if value is None else _canonical(value)
+
+    @field_validator("languages")
+    @classmethod
+    def _known_languages(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_canonical(name) for name in value)
 
     @model_validator(mode="after")
     def _path_where_needed(self) -> "Source":
@@ -55,12 +58,22 @@ class Source(Config):
             ("language", self.language is not None, own_rows),
             ("subset", self.subset is not None, own_rows),
             ("level", self.level != "program", self.kind == "xlcost"),
+            ("languages", bool(self.languages), self.kind in ("xlcost", "stack")),
+            ("max_rows", self.max_rows is not None, self.kind in ("xlcost", "stack")),
             ("use", self.use != "all", self.kind != "corpus"),
             ("name", self.name is not None, self.kind != "corpus"),
         ):
             if given and not fits:
                 raise ValueError(f"`{key}` is not for a {self.kind!r} source")
         return self
+
+
+def _canonical(name: str) -> str:
+    row = find_language(name)
+    if row is None:
+        known = ", ".join((*LANGUAGES, PROSE.name))
+        raise ValueError(f"unknown language {name!r}; known: {known}")
+    return row.name
 
 
 class DataConfig(Config):

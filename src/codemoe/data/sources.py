@@ -210,7 +210,7 @@ def xlcost_files(
         )
     base = root / "data" if (root / "data").is_dir() else root
     files = []
-    for language in _xlcost_languages(languages):
+    for language in known_to_xlcost(languages):
         folder = base / f"{XLCOST_FOLDERS[language]}-{level}-level"
         places = [(language, split, folder / f"{split}.json") for split in _XLCOST_SPLITS]
         found = [place for place in places if place[2].is_file()]
@@ -224,7 +224,7 @@ def xlcost_files(
     return files
 
 
-def _xlcost_languages(languages: Sequence[str]) -> list[str]:
+def known_to_xlcost(languages: Sequence[str]) -> list[str]:
     """Those that XLCoST has; other sources may hold the others."""
     names = [name for name in languages if name in XLCOST_FOLDERS]
     if not names:
@@ -246,7 +246,7 @@ def _xlcost_folder(
 def _xlcost_hub(
     repo: str, languages: Sequence[str], revision: str | None, level: str
 ) -> Iterator[tuple[str, str, Record]]:
-    for language in _xlcost_languages(languages):
+    for language in known_to_xlcost(languages):
         config = f"{XLCOST_FOLDERS[language]}-{level}-level"
         for split, hub_split in _XLCOST_SPLITS.items():
             rows = load_hub_rows(

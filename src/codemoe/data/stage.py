@@ -17,7 +17,13 @@ from codemoe.data.hub import is_hub_id
 from codemoe.data.instructions import read_instructions
 from codemoe.data.records import find_data_files
 from codemoe.data.rows import Drop, Row, read_parquet
-from codemoe.data.sources import HubPart, read_rows, read_xlcost, xlcost_files
+from codemoe.data.sources import (
+    HubPart,
+    known_to_xlcost,
+    read_rows,
+    read_xlcost,
+    xlcost_files,
+)
 from codemoe.data.stack import read_stack
 from codemoe.data_config import DataConfig, Source
 from codemoe.errors import UserError
@@ -111,8 +117,25 @@ def read_source(source: Source, languages: Sequence[str], corpora: Corpora) -> I
     """The records of one source, in order."""
     if source.kind == "corpus":
         return corpus_rows(corpora[source.tasks], languages, source.phrasings)
-    rows = _read(source, languages)
+    wanted = [name for name in languages if not source.languages or name in source.languages]
+    if source.max_rows is None:
+        rows = _read(source, wanted)
+    else:
+        # Language after language, so that what comes first is not read to its end.
+        rows = chain.from_iterable(
+            _first_rows(_read(source, [name]), source.max_rows)
+            for name in (wanted if source.kind == "stack" else known_to_xlcost(wanted))
+        )
     return rows if source.name is None else (replace(row, source=source.name) for row in rows)
+
+
+def _first_rows(items: Iterator[Row | Drop], number: int) -> Iterator[Row | Drop]:
+    """Up to so many rows, and what was dropped among them."""
+    for item in items:
+        yield item
+        number -= isinstance(item, Row)
+        if not number:
+            return
 
 
 def _read(source: Source, languages: Sequence[str]) -> Iterator[Row | Drop]:
@@ -181,5 +204,6 @@ def _files_of(source: Source, recipe: Recipe) -> list[Path]:
     if source.path is None or is_hub_id(source.path):
         return []
     if source.kind == "xlcost":
-        return [f for _, _, f in xlcost_files(source.path, recipe.languages, source.level)]
+        wanted = source.languages or recipe.languages
+        return [f for _, _, f in xlcost_files(source.path, wanted, source.level)]
     return find_data_files(source.path)

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from codemoe.data.corpus.rows import corpus_rows
-from codemoe.errors import MissedThreshold, UserError
+from codemoe.data.hub import is_hub_id
+from codemoe.errors import MissedThreshold, UserError, WorkError
+from codemoe.eval_config import SuiteConfig
 from codemoe.lock import run_lock
 from codemoe.pipeline import STAGES, Outcome, refuse_launchers, refuse_unstackable, run_stages
 from codemoe.progress import say
@@ -20,6 +22,7 @@ from codemoe.recipe import Recipe
 from codemoe.smoke.base import write_small_base
 from codemoe.smoke.existing import small_experts
 from codemoe.smoke.preferences import small_align
+from codemoe.smoke.reach import unreachable
 from codemoe.smoke.samples import few_items, sample_sources
 from codemoe.smoke.shrink import SUFFIX, can_quantize, shrink
 
@@ -69,7 +72,9 @@ def run_smoke(recipe: Recipe) -> Smoked:
     if base is not None:
         checkpoints, told = small_experts(recipe, made / "base", made / "experts")
         notes += told
-    small = shrink(recipe, sampled, base, made / "base", align, checkpoints)
+    unreached = _unreachable_suites(recipe, made)
+    notes += [f"LEFT OUT: the suite {one.path} cannot be reached" for one in unreached]
+    small = shrink(recipe, sampled, base, made / "base", align, checkpoints, unreached)
     for note in notes:
         say(f"smoke: {note}")
     outcomes: list[Outcome] = []
@@ -84,6 +89,23 @@ def run_smoke(recipe: Recipe) -> Smoked:
         exports=_exports(small),
     )
     return _timed(smoked, time.monotonic() - started, folder)
+
+
+def _unreachable_suites(recipe: Recipe, folder: Path) -> list[SuiteConfig]:
+    """Suites of the hub, which is not here; all else that is wrong with one is raised."""
+    from codemoe.evaluate.suite_runs import hub_suite
+
+    found = []
+    for suite in recipe.eval.suites:
+        if not is_hub_id(suite.path):
+            continue
+        try:
+            hub_suite(suite, folder / "suites")
+        except WorkError as error:
+            if not unreachable(error):
+                raise
+            found.append(suite)
+    return found
 
 
 def _timed(smoked: Smoked, seconds: float, folder: Path) -> Smoked:

@@ -126,9 +126,10 @@ def _languages_of(source: Source, recipe: Recipe) -> list[str]:
     """Of the recipe, those that such a source has. XLCoST's reader says which it needs if none."""
     if source.language is not None:
         return [source.language]
+    wanted = source.languages or recipe.languages
     if source.kind != "xlcost":
-        return list(recipe.languages)
-    return [name for name in recipe.languages if name in XLCOST_FOLDERS] or list(recipe.languages)
+        return list(wanted)
+    return [name for name in wanted if name in XLCOST_FOLDERS] or list(wanted)
 
 
 def _take(

@@ -1,6 +1,6 @@
 """The recipe in small: the same keys, with every number that only costs time made small."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,12 @@ def shrink(
     base_dir: Path,
     align: dict[str, Any] | None = None,
     checkpoints: Mapping[str, str] | None = None,
+    left_out: Collection[SuiteConfig] = (),
 ) -> Recipe:
     """`base` is the small one in `base_dir`; None where the recipe trains its own from scratch.
-    `align` is that section in small, `checkpoints` are those of experts that exist already."""
+    `align` is that section in small, `checkpoints` are those of experts that exist already;
+    suites that are `left_out` are not asked."""
+    suites = [suite for suite in recipe.eval.suites if suite not in left_out]
     tree = recipe.model_dump(mode="json")
     tree["name"] = recipe.name + SUFFIX
     tree["data"] |= {
@@ -65,7 +68,7 @@ def shrink(
         "samples_per_language": min(recipe.eval.samples_per_language, 2),
         "max_new_tokens": min(recipe.eval.max_new_tokens, 12),
         "batch_size": min(recipe.eval.batch_size, 8),
-        "suites": [_suite(suite) for suite in recipe.eval.suites],
+        "suites": [_suite(suite) for suite in suites],
     }
     tree["align"] = align
     return make_recipe(tree, f"the recipe of {recipe.name} in small")
