@@ -61,6 +61,12 @@ def _adopt(recipe: Recipe, name: str, about: ExpertFilter, redo: Redo) -> bool:
     )
 
 
+def _unused(train: TrainConfig) -> set[str]:
+    """Keys that say nothing, so that experts made before there were such keys are still the same."""
+    weights = set() if train.source_weights else {"source_weights"}
+    return weights | (set() if train.fim_rate else {"fim_rate", "fim_spm_rate"})
+
+
 def _filter(about: ExpertFilter) -> dict[str, Any]:
     """What it admits."""
     return about.model_dump(mode="json", include={"languages", "sources"})
@@ -118,7 +124,7 @@ def _train(
         "filters": [_filter(one) for one in filters],
         "experts": {
             **({"method": "full"} if lora is None else {"lora": lora.model_dump(mode="json")}),
-            "train": train.model_dump(mode="json", exclude=UNFELT),
+            "train": train.model_dump(mode="json", exclude=UNFELT | _unused(train)),
             "activation": activation,
         },
         "seed": recipe.seed,
