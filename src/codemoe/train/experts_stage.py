@@ -62,7 +62,7 @@ def _adopt(recipe: Recipe, name: str, about: ExpertFilter, redo: Redo) -> bool:
 
 
 def _unused(train: TrainConfig) -> set[str]:
-    """Keys that say nothing, so that experts made before there were such keys are still the same."""
+    """Keys that say nothing: experts made before there were such keys are still the same."""
     weights = set() if train.source_weights else {"source_weights"}
     return weights | (set() if train.fim_rate else {"fim_rate", "fim_spm_rate"})
 

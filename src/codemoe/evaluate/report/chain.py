@@ -8,12 +8,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from codemoe.models.load import MOE_FILE
-from codemoe.models.routers_file import ROUTER_FILE
-
 
 def chain_breaks(run_dir: Path) -> list[str]:
     """A sentence for each break of a run, the stage first; none where the chain holds."""
+    from codemoe.models.load import MOE_FILE
+    from codemoe.models.routers_file import ROUTER_FILE
+
     found = []
     about = _json(run_dir / "moe" / MOE_FILE)
     left_out = about.get("left_out", {})
