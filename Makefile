@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 export PYTHONPATH :=
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: demo demo-fast test check install builtin-base sandbox browser clean
+.PHONY: demo demo-fast test smoke check install builtin-base sandbox browser clean
 
 # torch first and pinned, from a CPU index where no GPU is seen: anything else pulls CUDA packages.
 $(STAMP): pyproject.toml constraints.txt
@@ -30,6 +30,10 @@ browser:
 
 test: $(STAMP) sandbox browser
 	$(BIN)/python -m pytest
+
+# Every recipe in small: twenty minutes or so.
+smoke: $(STAMP) sandbox
+	$(BIN)/python -m pytest -m slow tests/smoke
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -206,7 +206,7 @@ def test_metrics(results: list[dict[str, Any]], made_up_run: Path) -> None:
 
 def test_summary(made_up_run: Path) -> None:
     summary = build_summary(read_evaluation(made_up_run))
-    assert keys_under("### summary.json") == {*summary, "checks"}
+    assert keys_under("### summary.json") == {*summary, "checks", "chain_breaks"}
 
 
 # -- what readers type and click -------------------------------------------------------------

@@ -22,6 +22,7 @@ ModelName = Literal[
     "expert",
     "merged-ties",
     "merged-average",
+    "merged-slerp",
     "dense-all",
     "moe-token",
     "moe-sequence",
@@ -33,7 +34,10 @@ MODEL_NAMES: tuple[ModelName, ...] = get_args(ModelName)
 class SuiteConfig(Config):
     """A published suite (HumanEval, MBPP, ...) that every compared model answers too."""
 
-    path: str  # .jsonl, .jsonl.gz, or a folder of them
+    path: str  # .jsonl, .jsonl.gz, a folder of them, or a hub data set
+    revision: str | None = None  # of a hub data set
+    subset: str | None = None  # of the same
+    split: str = "test"  # of the same
     # None: told by the fields of its rows.
     format: Literal["native", "humaneval", "humaneval-x", "mbpp", "mbxp", "multipl-e"] | None = None
     # continue: the task, then the prompt's code, which the model goes on with. ask: task and code

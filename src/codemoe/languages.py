@@ -259,7 +259,12 @@ _ROWS = (
 )
 
 LANGUAGES: dict[str, Language] = {row.name: row for row in _ROWS}
-_BY_ALIAS = {alias: row for row in _ROWS for alias in (row.name, row.label.lower(), *row.aliases)}
+# Answers in words, for experts of domains: no programming language, so no row of the table. It has
+# neither a grammar nor programs that run.
+PROSE = Language("prose", "Prose", ("natural language",), ".txt", "", "", (), frozenset())
+_BY_ALIAS = {
+    alias: row for row in (*_ROWS, PROSE) for alias in (row.name, row.label.lower(), *row.aliases)
+}
 
 
 def find_language(name: str) -> Language | None:
@@ -272,7 +277,7 @@ def get_language(name: str) -> Language:
     row = find_language(name)
     if row is None:
         raise UserError(
-            f"unknown language {name!r}; known: {', '.join(LANGUAGES)}",
+            f"unknown language {name!r}; known: {', '.join((*LANGUAGES, PROSE.name))}",
             "use one of these names, or add a row to codemoe/languages.py",
         )
     return row

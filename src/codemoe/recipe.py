@@ -11,9 +11,10 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from codemoe.align_config import AlignConfig
-from codemoe.config import Config, Fraction, PositiveInt
+from codemoe.config import Config, PositiveInt
+from codemoe.data_config import DataConfig
 from codemoe.eval_config import EvalConfig
-from codemoe.languages import LANGUAGES, find_language
+from codemoe.languages import LANGUAGES, PROSE, find_language
 from codemoe.router_config import RouterConfig
 from codemoe.train_config import LoraConfig, TrainConfig
 
@@ -23,59 +24,10 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # names become folders
 DENSE = "dense-all"  # the dense baseline's place among the experts
 
 
-class Source(Config):
-    """Where rows come from.
-
-    corpus: the built-in task corpus. rows: JSONL/Parquet files, a folder or a glob of them.
-    xlcost: the XLCoST release layout (local folder or hub data set). stack: The Stack's columns.
-    """
-
-    kind: Literal["corpus", "rows", "xlcost", "stack"]
-    path: str | None = None  # file, folder, glob or hub data set id; the corpus needs none
-    revision: str | None = None  # of a hub data set
-    fields: dict[str, str] = {}  # ours -> theirs, for `rows`: {text: prompt, code: response}
-    tasks: PositiveInt | None = None  # corpus: at most so many semantics, evenly over families
-    phrasings: Annotated[int, Field(ge=1, le=3)] = 3  # corpus: rows per program
-
-    @model_validator(mode="after")
-    def _path_where_needed(self) -> "Source":
-        if self.kind == "corpus" and self.path is not None:
-            raise ValueError("the built-in corpus takes no path")
-        if self.kind != "corpus" and not self.path:
-            raise ValueError(f"a {self.kind!r} source needs `path`: a file, folder, glob or hub id")
-        return self
-
-
-class DataConfig(Config):
-    sources: tuple[Source, ...] = (Source(kind="corpus"),)
-    valid_fraction: Fraction = 0.05
-    test_fraction: Fraction = 0.1
-    # Its own, so that runs with other training seeds are held to the same problems.
-    split_seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    max_rows_per_language: PositiveInt | None = None
-    min_rows_per_language: PositiveInt = 20
-    max_code_chars: PositiveInt = 4000
-    max_text_chars: PositiveInt = 2000
-    max_parse_error: Annotated[float, Field(ge=0, le=1)] = 0.3  # share of unparsable bytes
-    benchmarks: tuple[str, ...] = ()  # suites whose problems are removed from the data
-
-    @field_validator("sources")
-    @classmethod
-    def _some_source(cls, value: tuple[Source, ...]) -> tuple[Source, ...]:
-        if not value:
-            raise ValueError("name at least one source")
-        return value
-
-    @model_validator(mode="after")
-    def _rows_left_to_train(self) -> "DataConfig":
-        if self.valid_fraction + self.test_fraction >= 1:
-            raise ValueError("valid_fraction and test_fraction leave nothing to train on")
-        return self
-
-
 class ScratchConfig(Config):
-    """A tiny Mistral-architecture base trained on the data's code as plain documents."""
+    """A tiny base trained on the data's code as plain documents, or of random weights (steps 0)."""
 
+    model_type: Literal["mistral", "gpt_neo"] = "mistral"
     vocab_size: Annotated[int, Field(ge=300)] = 2048
     hidden_size: PositiveInt = 160
     num_hidden_layers: PositiveInt = 5
@@ -83,9 +35,10 @@ class ScratchConfig(Config):
     num_key_value_heads: PositiveInt = 5
     intermediate_size: PositiveInt = 448
     max_position_embeddings: PositiveInt = 1024
+    initializer_range: Annotated[float, Field(gt=0)] = 0.02  # of the random weights it starts from
     # How often a document's function is preceded by a comment that describes it, as in real code.
     described_fraction: Annotated[float, Field(ge=0, le=1)] = 0.5
-    steps: PositiveInt = 4000
+    steps: Annotated[int, Field(ge=0)] = 4000
     batch_tokens: PositiveInt = 8192
     sequence_length: PositiveInt = 512
     learning_rate: Annotated[float, Field(gt=0)] = 2e-3
@@ -98,7 +51,10 @@ class ScratchConfig(Config):
             raise ValueError("hidden_size must be a multiple of num_attention_heads")
         if self.num_attention_heads % self.num_key_value_heads:
             raise ValueError("num_attention_heads must be a multiple of num_key_value_heads")
-        if self.hidden_size // self.num_attention_heads % 2:
+        if self.model_type == "gpt_neo":
+            if self.num_key_value_heads != self.num_attention_heads:
+                raise ValueError("gpt_neo has keys for every head: num_key_value_heads the same")
+        elif self.hidden_size // self.num_attention_heads % 2:
             raise ValueError(
                 "hidden_size / num_attention_heads must be even: positions rotate pairs"
             )
@@ -131,11 +87,20 @@ class ExpertFilter(Config):
 
     languages: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
+    # An expert that exists already, which is not trained: a PEFT LoRA, or a fine-tune of the base.
+    checkpoint: str | None = None  # folder or hub id
+    revision: str | None = None  # of a hub id
 
     @field_validator("languages")
     @classmethod
     def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return _language_names(value)
+
+    @model_validator(mode="after")
+    def _revision_of_something(self) -> "ExpertFilter":
+        if self.revision is not None and self.checkpoint is None:
+            raise ValueError("`revision` is of a `checkpoint`, which is not given")
+        return self
 
     def admits(self, language: str, source: str) -> bool:
         return (not self.languages or language in self.languages) and (
@@ -184,13 +149,15 @@ class ExpertsConfig(Config):
 
 
 class MergeConfig(Config):
-    methods: tuple[Literal["ties", "average"], ...] = ("ties", "average")
+    methods: tuple[Literal["ties", "average", "slerp"], ...] = ("ties", "average")
     density: Annotated[float, Field(gt=0, le=1)] = 0.5  # TIES: share of entries kept
     weight: Annotated[float, Field(gt=0)] = 1.0  # TIES: scale of the merged task vector
 
 
 class MoeConfig(Config):
     activation: Literal["all", "completion"] = "completion"
+    # mlp: only what experts have in MLPs, as Mixtral's form holds it; the rest is left out.
+    parts: Literal["all", "mlp"] = "all"
 
 
 class Recipe(Config):
@@ -272,6 +239,31 @@ class Recipe(Config):
         return self
 
     @model_validator(mode="after")
+    def _no_expert_in_the_head(self) -> "Recipe":
+        if self.experts.method == "full" or self.experts.lora.target != "all":
+            return self
+        for key, needed, found in (
+            ("moe.parts", "mlp", self.moe.parts),
+            ("experts.activation", "all", self.experts.activation),
+        ):
+            if found != needed:
+                raise ValueError(
+                    "experts.lora.target=all adapts the head too, which a mixture cannot hold and "
+                    f"which sees some tokens only: {key}={needed} (now {found}), or target=both"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _experts_that_gates_train_along(self) -> "Recipe":
+        gates = self.router.train_gates
+        if gates is not None and gates.experts and self.experts.method != "full":
+            raise ValueError(
+                "router.train_gates.experts trains whole MLPs along with the gates, and "
+                "experts.method is lora: experts.method=full, or leave it out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _router_fits_the_experts(self) -> "Recipe":
         router, experts = self.router, list(self.expert_filters)
         if router.num_experts_per_tok > len(experts):
@@ -320,6 +312,11 @@ class Recipe(Config):
         return {name: folder / name for name in self.expert_filters}
 
     @property
+    def steered_by_tokens(self) -> bool:
+        """Whether the mixture's experts act in MLPs only, where token gates can steer them."""
+        return self.experts.in_mlps or self.moe.parts == "mlp"
+
+    @property
     def expert_inputs(self) -> dict[str, Path]:
         """The same, by their roles in a manifest's inputs."""
         kind = "experts" if self.align is None else "aligned"
@@ -355,5 +352,7 @@ def _language_names(names: tuple[str, ...]) -> tuple[str, ...]:
     rows = {name: find_language(name) for name in names}
     unknown = ", ".join(repr(name) for name, row in rows.items() if row is None)
     if unknown:
-        raise ValueError(f"unknown language {unknown}; known: {', '.join(LANGUAGES)}")
+        raise ValueError(
+            f"unknown language {unknown}; known: {', '.join((*LANGUAGES, PROSE.name))}"
+        )
     return tuple(row.name for name in names if (row := rows[name]))

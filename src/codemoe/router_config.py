@@ -8,11 +8,13 @@ from codemoe.config import Config, PositiveInt
 
 
 class GateTraining(Config):
-    """Token gates trained by gradient after they were fitted; base and experts stay frozen."""
+    """Token gates trained by gradient after they were fitted; the base stays frozen."""
 
     steps: PositiveInt = 150
     batch_size: PositiveInt = 16
     learning_rate: Annotated[float, Field(gt=0)] = 1e-2
+    # Whole-MLP experts are trained with them: the mixture's MLPs as one layer (upcycling).
+    experts: bool = False
     # Of the softmax that gradients see; it cools to 0.3 while the choices themselves stay hard.
     start_temperature: Annotated[float, Field(gt=0)] = 1.0
     # Weights; all but the first are means over layers.

@@ -11,7 +11,8 @@ class LoraConfig(Config):
     rank: PositiveInt = 16
     alpha: Annotated[float, Field(gt=0)] = 32.0
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    target: Literal["mlp", "attention", "both"] = "mlp"
+    # all: both, and the head, which no mixture can hold.
+    target: Literal["mlp", "attention", "both", "all"] = "mlp"
     use_rslora: bool = False  # scaled by alpha / sqrt(rank), arXiv:2312.03732
     use_dora: bool = False  # magnitudes learned apart from directions, arXiv:2402.09353
 
@@ -57,6 +58,11 @@ class TrainConfig(Config):
     gradient_checkpointing: bool = False  # activations are computed twice instead of kept
     eval_steps: PositiveInt | None = None  # validation loss every so many steps
     max_eval_samples: PositiveInt = 200
+    # How often rows of these sources are drawn, where rows of others are drawn once.
+    source_weights: dict[str, Annotated[float, Field(gt=0)]] = {}
+    # The share of samples that are to be filled in the middle, and of those that of SPM.
+    fim_rate: Annotated[float, Field(ge=0, le=1)] = 0.0
+    fim_spm_rate: Annotated[float, Field(ge=0, le=1)] = 0.5
     load_best_model_at_end: bool = False  # of the lowest validation loss
     early_stopping_patience: PositiveInt | None = None  # validations without a better one
 

@@ -7,6 +7,7 @@ import pytest
 
 from codemoe.eval_config import MODEL_NAMES
 from tests.conftest import run_codemoe
+from tests.models.tiny import random_adapter, save_checkpoint, tiny_model
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
@@ -38,14 +39,35 @@ def write_rows(path: Path, languages: tuple[str, ...], number: int = 60) -> None
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
+def write_domains(folder: Path, number: int = 40) -> None:
+    """The layout of recipes/gptneo-domains.yaml: text and answer, each domain in its own words."""
+    forms = {
+        "coding": ("Function {i} of two numbers", "def f{i}(a, b):\n    return a * {i} + b\n"),
+        "math": ("What is {i} times 3?", "Three times {i} is {i} + {i} + {i}.\nThe answer is {i}"),
+        "cot": ("Is number {i} a bird?", "Birds have wings, {i} has none.\nThe answer is no"),
+    }
+    folder.mkdir(parents=True)
+    for name, parts in forms.items():
+        rows = [dict(zip(("text", "answer"), (p.format(i=i) for p in parts), strict=True))
+                for i in range(number)]  # fmt: skip
+        lines = (json.dumps(row | {"id": f"{name}-{i}"}) + "\n" for i, row in enumerate(rows))
+        (folder / f"{name}.jsonl").write_text("".join(lines))
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
+    """Whatever files the recipes name."""
+    languages = ("python", "java", "javascript", "cpp")
     for path in ("my-rows.jsonl", "my-rows/rows.jsonl"):
-        write_rows(tmp_path / path, ("python", "java", "javascript", "cpp"))
+        write_rows(tmp_path / path, languages)
+    write_domains(tmp_path / "domains")
+    base = save_checkpoint(tiny_model("mistral"), tmp_path / "kept" / "base")
+    for seed, name in enumerate(languages):
+        random_adapter(base, tmp_path / "kept" / "demo" / "experts" / name, "mlp", 2, seed)
     return tmp_path
 
 
-def _smoke(recipe: Path, place: Path, *overrides: str, to: str = "lora-pack") -> dict:
+def _smoke(recipe: Path, place: Path, *overrides: str, to: str | None = "lora-pack") -> dict:
     before = sorted(path for path in place.rglob("*"))
     done = run_codemoe("run", recipe, *overrides, "--smoke", "--json", cwd=place, **ENVIRONMENT)
     assert done.code == 0, done.err
@@ -56,10 +78,10 @@ def _smoke(recipe: Path, place: Path, *overrides: str, to: str = "lora-pack") ->
     assert [path for path in before if not path.exists()] == []
     assert {path.name for path in (place / "runs").iterdir()} == {run.name}
     assert found == json.loads((run / "smoke.json").read_text())
-    assert found["exports"][to].startswith("yes")
+    assert to is None or found["exports"][to].startswith("yes")
     summary = json.loads((run / "report" / "summary.json").read_text())
     assert set(summary["models"]) <= set(MODEL_NAMES)
-    assert "moe-sequence" in summary["models"]
+    assert {"moe-sequence", "moe-token"} & set(summary["models"])
     return found
 
 
@@ -95,10 +117,41 @@ def test_whole_mlps_on_a_base_from_scratch(place: Path) -> None:
     assert active["expert"] == active["base"]  # in the place of the base's MLPs
 
 
+def test_what_exists_already_is_mixed_without_training(place: Path) -> None:
+    """mix-existing.yaml, with adapters that reach into attention, of which MLPs are taken."""
+    base = place / "kept" / "base"
+    random_adapter(base, place / "kept" / "both", "both", 2, 9)
+    found = _smoke(
+        ROOT / "recipes" / "mix-existing.yaml",
+        place,
+        *LESS,
+        "experts.define={python: {languages: [python], checkpoint: kept/both}, "
+        "java: {languages: [java], checkpoint: kept/demo/experts/java}}",
+        "moe.parts=mlp",
+    )
+    assert next(one for one in found["stages"] if one["stage"] == "experts")["made"]
+    run = place / found["run"]
+    assert not list((run / "experts").rglob("metrics.jsonl"))
+    (told,) = json.loads((run / "report" / "summary.json").read_text())["chain_breaks"]
+    assert told.startswith("moe: experts were trained in")
+    assert "q_proj" in told
+    assert "random weights of its kind stand in for the expert kept/both" in found["notes"]
+
+
+# What the mixture of a recipe can become, where that is no pack of adapters.
+BECOMES = {"gptneo-domains": None, "mixtral-upcycle": "mixtral"}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
 def test_every_recipe_smoke_runs_in_three_minutes(recipe: Path, place: Path) -> None:
-    assert _smoke(recipe, place)["seconds"] < 180
+    existing = [
+        f"experts.define.{name}.checkpoint=kept/demo/experts/{name}"
+        for name in ("python", "java", "javascript", "cpp")
+        if recipe.stem == "mix-existing"
+    ]
+    found = _smoke(recipe, place, *existing, to=BECOMES.get(recipe.stem, "lora-pack"))
+    assert found["seconds"] < 180
 
 
 @pytest.mark.slow

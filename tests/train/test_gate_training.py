@@ -8,13 +8,15 @@ import pytest
 import torch
 
 from codemoe.data.rows import Row
-from codemoe.models.load import CodeModel, attach_experts, load_base
+from codemoe.models.adapter_moe import one_hot_gates
+from codemoe.models.load import TRAINED_EXPERTS, CodeModel, attach_experts, load_base
 from codemoe.models.reference import BaseReference
 from codemoe.models.routers_file import load_routers, save_routers
 from codemoe.router_config import GateTraining
 from codemoe.routing.decisions import route_top1
 from codemoe.routing.routers import build_router
 from codemoe.train.gate_training import relaxed, train_gates
+from tests.models.full import random_full
 from tests.models.tiny import random_adapter, save_checkpoint, tiny_model
 
 TRAIN = GateTraining(steps=90, batch_size=4, learning_rate=0.05)
@@ -176,3 +178,40 @@ def test_every_kind_learns_from_the_language_model_alone(
     for gate, start in zip(gates, _start(kind), strict=True):
         for name, parameter in gate.named_parameters():
             assert (parameter != start.get_parameter(name)).any(), name
+
+
+@pytest.mark.parametrize("kind", ["softmax", "noisy-top-k", "top-k"])
+def test_whole_mlps_are_trained_along_and_the_base_is_not(tmp_path: Path, kind: str) -> None:
+    base = save_checkpoint(tiny_model("gpt_neo"), tmp_path / "base")
+    experts = {name: random_full(base, tmp_path / name, i) for i, name in enumerate("ab")}
+    model = attach_experts(load_base(BaseReference(str(base))), experts, "all")
+    before = {name: value.clone() for name, value in model.model.state_dict().items()}
+    gates = tuple(
+        build_router(kind, gate.weight.detach(), **({} if kind == "softmax" else {"top_k": 1}))
+        for gate in _gates()
+    )
+    config = GateTraining(steps=20, batch_size=4, learning_rate=0.01, label_loss=0, experts=True)
+    train_gates(model, gates, ROWS, LABELS, config, 200, 0, tmp_path)
+    first, last = (
+        json.loads(line)["language_model"]
+        for line in (tmp_path / "metrics.jsonl").read_text().splitlines()[-2:]
+    )
+    assert last < first
+    after = model.model.state_dict()
+    for name, value in before.items():
+        assert torch.equal(after[name], value) == (".mlp.experts." not in name), name
+    # What is saved is what ran.
+    again = attach_experts(
+        load_base(BaseReference(str(base))),
+        {name: tmp_path / TRAINED_EXPERTS / name for name in "ab"},
+        "all",
+    )
+    ids = torch.tensor([[5, 6, 7, 8]])
+    for index in range(2):
+        chosen = one_hot_gates(torch.tensor([index]), 2)
+        logits = []
+        for one in (model, again):
+            assert one.mixture is not None
+            with one.mixture.layers.use(chosen), torch.no_grad():
+                logits.append(one.model(ids).logits)
+        assert torch.equal(*logits)

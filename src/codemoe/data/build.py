@@ -43,34 +43,47 @@ def build_dataset(
     max_rows_per_language: int | None = None,
     min_rows_per_language: int,
     benchmarks: Sequence[str] = (),
+    learned_only: Iterable[Row | Drop] = (),
 ) -> Dataset:
     """Turn the records of all sources into train, valid and test.
 
     In this order: keep `languages`, apply the filters with `limits`, drop exact duplicates, drop
     overlap with `benchmarks` (prompts and solutions), keep at most `max_rows_per_language`, split
     by group into `fractions` (by split, adding up to 1), keep one phrasing of a held-out corpus
-    task. The splits depend on the seed, not on the order of the rows.
+    task. The splits depend on the seed, not on the order of the rows. Rows of `learned_only` go the
+    same way, and then into train, but for those of problems that are held out; they count towards
+    no limit.
 
     Raises UserError when a language has fewer than `min_rows_per_language` rows left, or a split
     with a fraction above 0 no row of a language.
     """
     dropped: list[Drop] = []
-    rows: list[Row] = []
     read: Counter[str] = Counter()
-    for item in rows_or_drops:
-        read[item.source] += 1
-        if isinstance(item, Drop):
-            dropped.append(item)
-        elif item.language not in languages:
-            dropped.append(_drop(item, "language not in recipe"))
-        elif reason := first_reason(item, limits):
-            dropped.append(_drop(item, reason))
-        else:
-            rows.append(item)
+
+    def kept(items: Iterable[Row | Drop]) -> list[Row]:
+        rows: list[Row] = []
+        for item in items:
+            read[item.source] += 1
+            if isinstance(item, Drop):
+                dropped.append(item)
+            elif item.language not in languages:
+                dropped.append(_drop(item, "language not in recipe"))
+            elif reason := first_reason(item, limits):
+                dropped.append(_drop(item, reason))
+            else:
+                rows.append(item)
+        return rows
+
+    rows, only = kept(rows_or_drops), kept(learned_only)
+    if only:  # known by their ids from here on
+        rows = unique_ids([*rows, *only])
+    learned = {row.id for row in rows[-len(only) :]} if only else set()
     rows, more = drop_exact_duplicates(rows)
     dropped += more
     rows, more = decontaminate(rows, benchmarks)
     dropped += more
+    only = [row for row in rows if row.id in learned]
+    rows = [row for row in rows if row.id not in learned]
     if max_rows_per_language is not None:
         rows, more = limit_rows(rows, max_rows_per_language, seed)
         dropped += more
@@ -78,8 +91,13 @@ def build_dataset(
 
     _check_rows_left(rows, dropped, languages, min_rows_per_language, sum(read.values()))
     splits: dict[str, list[Row]] = {name: [] for name in SPLITS} | split_groups(
-        rows, fractions, seed
+        [*rows, *only], fractions, seed
     )
+    for name in ("valid", "test"):
+        dropped += [
+            _drop(row, "of a held-out problem") for row in splits[name] if row.id in learned
+        ]
+        splits[name] = [row for row in splits[name] if row.id not in learned]
     _check_splits(splits, fractions, languages)
     for name in ("valid", "test"):
         splits[name], more = one_phrasing(splits[name])

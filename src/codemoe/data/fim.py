@@ -1,13 +1,15 @@
-"""Fill in the middle: the tokens that models were trained with, and prompts made of them.
+"""Fill in the middle: the tokens that models were trained with, prompts and samples made of them.
 
-(arXiv:2207.14255; prefix before suffix, as its PSM mode.) A model can do it when its tokenizer has
-a row's three tokens.
+(arXiv:2207.14255.) PSM has the prefix before the suffix, which is what prompts are. SPM has the
+suffix first and the prefix as the beginning of the middle, so that both ends meet. A model can do
+it when its tokenizer has a row's three tokens.
 """
 
+import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from codemoe.data.prompt import EncodedPrompt
+from codemoe.data.prompt import EncodedPrompt, Example, encode_answer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -42,6 +44,8 @@ _ROWS = (
     Fim("<｜fim▁begin｜>", "<｜fim▁hole｜>", "<｜fim▁end｜>"),
 )
 
+ANY_FIM = (_ROWS[0].prefix, _ROWS[0].suffix, _ROWS[0].middle)
+
 
 def fim_of(tokenizer: "PreTrainedTokenizerBase") -> Fim | None:
     """The row of this tokenizer; None where it has no such tokens."""
@@ -50,7 +54,7 @@ def fim_of(tokenizer: "PreTrainedTokenizerBase") -> Fim | None:
 
 
 def encode_fim(
-    tokenizer: "PreTrainedTokenizerBase", fim: Fim, prefix: str, suffix: str
+    tokenizer: "PreTrainedTokenizerBase", fim: Fim, prefix: str, suffix: str, spm: bool = False
 ) -> EncodedPrompt:
     """The prompt for what stands between them. The expert takes over at its last token, so that a
     router has read both."""
@@ -64,8 +68,39 @@ def encode_fim(
     bos = tokenizer.bos_token_id
     # Only where this tokenizer begins every text with it.
     lead = [bos] if list(tokenizer("a")["input_ids"][:1]) == [bos] else []
-    ids = (*lead, first, *plain(prefix), second, *plain(suffix), third)
+    if spm:
+        ids = (*lead, first, second, *plain(suffix), third, *plain(prefix))
+    else:
+        ids = (*lead, first, *plain(prefix), second, *plain(suffix), third)
     return EncodedPrompt(ids, len(ids) - 1)
+
+
+@dataclass(frozen=True)
+class FimShare:
+    """How many samples are to be filled in the middle, and which share of those is SPM."""
+
+    rate: float
+    spm_rate: float
+    seed: int
+
+    def mode_of(self, name: str) -> str | None:
+        """`psm`, `spm`, or None for a sample that stays as it is; the same in every epoch."""
+        rng = random.Random(f"fim:{self.seed}:{name}")
+        if rng.random() >= self.rate:
+            return None
+        return "spm" if rng.random() < self.spm_rate else "psm"
+
+
+def encode_middle(
+    tokenizer: "PreTrainedTokenizerBase", fim: Fim, code: str, name: str, spm: bool
+) -> Example:
+    """Code with a span of characters taken out (both ends drawn, from `name` alone) as a sample
+    whose answer is the span. There is no instruction: an editor sends none."""
+    code = code.strip("\n")
+    rng = random.Random(f"span:{name}")
+    start, end = sorted(rng.randint(0, len(code)) for _ in range(2))
+    prompt = encode_fim(tokenizer, fim, code[:start], code[end:], spm)
+    return encode_answer(tokenizer, prompt, code[start:end], strip=False)
 
 
 def end_ids(tokenizer: "PreTrainedTokenizerBase", fim: Fim) -> frozenset[int]:

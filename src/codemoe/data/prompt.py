@@ -125,15 +125,21 @@ def encode_example(
 
 
 def encode_answer(
-    tokenizer: "PreTrainedTokenizerBase", prompt: EncodedPrompt, code: str, finished: bool = True
+    tokenizer: "PreTrainedTokenizerBase",
+    prompt: EncodedPrompt,
+    code: str,
+    finished: bool = True,
+    strip: bool = True,
 ) -> Example:
-    """A prompt with one answer to it; an answer that was cut off has no end."""
+    """A prompt with one answer to it; an answer that was cut off has no end. Blank lines around it
+    go, unless it is a piece of a program (`strip` False)."""
     if tokenizer.eos_token_id is None:
         raise UserError(
             "the tokenizer has no end-of-sequence token, so a model could not learn where to stop",
             "set eos_token in the checkpoint's tokenizer_config.json",
         )
-    completion = tokenizer(code.strip("\n"), add_special_tokens=False)["input_ids"]
+    answer = code.strip("\n") if strip else code
+    completion = tokenizer(answer, add_special_tokens=False)["input_ids"]
     end = (tokenizer.eos_token_id,) if finished else ()
     return Example(
         input_ids=(*prompt.input_ids, *completion, *end),

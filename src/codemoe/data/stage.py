@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,23 @@ from codemoe.data.corpus.build import CorpusItem, corpus_hash
 from codemoe.data.corpus.rows import corpus_items, corpus_rows, suite_row, task_of
 from codemoe.data.filters import Limits
 from codemoe.data.hub import is_hub_id
+from codemoe.data.instructions import read_instructions
 from codemoe.data.records import find_data_files
 from codemoe.data.rows import Drop, Row, read_parquet
-from codemoe.data.sources import read_rows, read_xlcost, xlcost_files
+from codemoe.data.sources import (
+    HubPart,
+    known_to_xlcost,
+    read_rows,
+    read_xlcost,
+    xlcost_files,
+)
 from codemoe.data.stack import read_stack
+from codemoe.data_config import DataConfig, Source
 from codemoe.errors import UserError
 from codemoe.jsonl import read_jsonl
 from codemoe.languages import get_language
 from codemoe.progress import say
-from codemoe.recipe import DataConfig, Recipe, Source
+from codemoe.recipe import Recipe
 
 Corpora = Mapping[int | None, Sequence[CorpusItem]]  # by the most tasks that a source may have
 
@@ -66,11 +75,17 @@ def _build(recipe: Recipe, out: Path) -> None:
         if source.kind == "corpus" and source.tasks not in corpora:
             say("data: generating the built-in corpus")
             corpora[source.tasks] = list(corpus_items(source.tasks))
-    rows = chain.from_iterable(
-        read_source(source, recipe.languages, corpora) for source in config.sources
-    )
+
+    def rows_of(use: str) -> Iterator[Row | Drop]:
+        return chain.from_iterable(
+            read_source(source, recipe.languages, corpora)
+            for source in config.sources
+            if source.use == use
+        )
+
     dataset = build_dataset(
-        rows,
+        rows_of("all"),
+        learned_only=rows_of("train"),
         languages=recipe.languages,
         limits=limits_of(config, parsable=_grammars(recipe)),
         fractions={
@@ -100,15 +115,39 @@ def limits_of(config: DataConfig, parsable: bool) -> Limits:
 
 def read_source(source: Source, languages: Sequence[str], corpora: Corpora) -> Iterator[Row | Drop]:
     """The records of one source, in order."""
-    revision = source.revision
     if source.kind == "corpus":
         return corpus_rows(corpora[source.tasks], languages, source.phrasings)
-    assert source.path is not None
-    if source.kind == "rows":
-        return read_rows(source.path, fields=source.fields)
+    wanted = [name for name in languages if not source.languages or name in source.languages]
+    if source.max_rows is None:
+        rows = _read(source, wanted)
+    else:
+        # Language after language, so that what comes first is not read to its end.
+        rows = chain.from_iterable(
+            _first_rows(_read(source, [name]), source.max_rows)
+            for name in (wanted if source.kind == "stack" else known_to_xlcost(wanted))
+        )
+    return rows if source.name is None else (replace(row, source=source.name) for row in rows)
+
+
+def _first_rows(items: Iterator[Row | Drop], number: int) -> Iterator[Row | Drop]:
+    """Up to so many rows, and what was dropped among them."""
+    for item in items:
+        yield item
+        number -= isinstance(item, Row)
+        if not number:
+            return
+
+
+def _read(source: Source, languages: Sequence[str]) -> Iterator[Row | Drop]:
+    path, revision = source.path, source.revision
+    assert path is not None
+    if source.kind in ("rows", "instructions"):
+        reader = read_rows if source.kind == "rows" else read_instructions
+        hub = HubPart(source.subset, source.split, revision)
+        return reader(path, fields=source.fields, language=source.language, hub=hub)
     if source.kind == "xlcost":
-        return read_xlcost(source.path, languages=languages, revision=revision)
-    return read_stack(source.path, languages=languages, revision=revision)
+        return read_xlcost(path, languages=languages, revision=revision, level=source.level)
+    return read_stack(path, languages=languages, revision=revision)
 
 
 def _write_suites(dataset: Dataset, corpora: Corpora, out: Path) -> None:
@@ -135,7 +174,7 @@ def missing_grammars(languages: Sequence[str]) -> list[str]:
     from importlib.util import find_spec
 
     modules = {get_language(name).grammar.partition(":")[0] for name in languages}
-    return sorted(m for m in modules if find_spec(m) is None)
+    return sorted(m for m in modules if m and find_spec(m) is None)
 
 
 def _grammars(recipe: Recipe) -> bool:
@@ -162,8 +201,9 @@ def _file_hashes(recipe: Recipe) -> dict[str, str]:
 
 def _files_of(source: Source, recipe: Recipe) -> list[Path]:
     """As the readers find them; none for the corpus and for the hub, which a revision fixes."""
-    if source.path is None or (source.kind != "rows" and is_hub_id(source.path)):
+    if source.path is None or is_hub_id(source.path):
         return []
     if source.kind == "xlcost":
-        return [file for _, _, file in xlcost_files(source.path, recipe.languages)]
+        wanted = source.languages or recipe.languages
+        return [f for _, _, f in xlcost_files(source.path, wanted, source.level)]
     return find_data_files(source.path)

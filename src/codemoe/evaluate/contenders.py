@@ -44,7 +44,16 @@ def _mixture_inputs(recipe: Recipe) -> Inputs:
 
 
 def _routed_inputs(recipe: Recipe) -> Inputs:
+    """No router's choice is asked for, so runs with other routers share it; experts that were
+    trained with the gates lie beside those."""
+    if _trains_experts(recipe):
+        return _mixture_inputs(recipe)
     return {"moe": recipe.run_dir / "moe"}
+
+
+def _trains_experts(recipe: Recipe) -> bool:
+    gates = recipe.router.train_gates
+    return gates is not None and gates.experts
 
 
 def _open_base(recipe: Recipe) -> "CodeModel":
@@ -72,6 +81,9 @@ def _open_mixture(recipe: Recipe) -> "CodeModel":
 
 def _open_routed(recipe: Recipe) -> "CodeModel":
     from codemoe.models.load import load_mixture
+
+    if _trains_experts(recipe):
+        return _open_mixture(recipe)
 
     return load_mixture(recipe.run_dir / "moe")
 
@@ -123,6 +135,7 @@ CONTENDERS: dict[ModelName, Contender] = {
     ),
     "merged-ties": _merged("ties"),
     "merged-average": _merged("average"),
+    "merged-slerp": _merged("slerp"),
     "dense-all": Contender(
         _dense_inputs,
         _open_adapters(lambda recipe: {DENSE: recipe.run_dir / "experts" / DENSE}),
@@ -130,7 +143,6 @@ CONTENDERS: dict[ModelName, Contender] = {
     ),
     "moe-token": Contender(_mixture_inputs, _open_mixture, _by("token"), "token"),
     "moe-sequence": Contender(_mixture_inputs, _open_mixture, _by("sequence"), "sequence"),
-    # No router's choice is asked for, so runs with other routers share it.
     "moe-oracle": Contender(_routed_inputs, _open_routed, _own(None), needs_own_expert=True),
 }
 
@@ -141,7 +153,7 @@ def unavailable(name: str, recipe: Recipe) -> str | None:
         return "experts.dense_baseline is off"
     if name.startswith("merged-") and name.removeprefix("merged-") not in recipe.merge.methods:
         return "merge.methods leaves it out"
-    if name == "moe-token" and not recipe.experts.in_mlps:
+    if name == "moe-token" and not recipe.steered_by_tokens:
         return "token gates read the MLP's input, so they cannot steer experts in attention"
     return None
 

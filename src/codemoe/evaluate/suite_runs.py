@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from codemoe.artifacts import sha256_of
+from codemoe.data.hub import is_hub_id, load_hub_rows
 from codemoe.data.rows import stable_hash
 from codemoe.errors import UserError
 from codemoe.eval_config import ModelName, SuiteConfig
@@ -35,7 +36,7 @@ class SuiteRun:
     def settings(self, recipe: Recipe) -> dict[str, Any]:
         """All that answers and verdicts depend on besides the model."""
         return {
-            **self.config.model_dump(mode="json", exclude={"path"}),
+            **self.config.model_dump(mode="json", exclude={"path", "revision", "subset", "split"}),
             "sha256": sha256_of(self.path),
             "batch_size": recipe.eval.batch_size,
             "max_new_tokens": self.max_new_tokens(recipe),
@@ -69,6 +70,10 @@ def suite_runs(recipe: Recipe) -> list[SuiteRun]:
 
 def _runs(recipe: Recipe) -> Iterator[SuiteRun]:
     for config in recipe.eval.suites:
+        if is_hub_id(config.path):
+            file = hub_suite(config, recipe.run_dir / ".cache" / "suites")
+            yield SuiteRun(file.stem, file, config)
+            continue
         path = Path(config.path)
         files = suite_files(path)
         if not path.exists() or not files:
@@ -76,6 +81,22 @@ def _runs(recipe: Recipe) -> Iterator[SuiteRun]:
             raise UserError(f"eval.suites: {path} {what}", "give a suite file or a folder of them")
         for file in files:
             yield SuiteRun(file.name.removesuffix(".gz").removesuffix(".jsonl"), file, config)
+
+
+def hub_suite(config: SuiteConfig, folder: Path) -> Path:
+    """A suite of the hub as a file, downloaded once: its rows as they are published."""
+    name = config.subset or config.path.rpartition("/")[2]
+    file = folder / stable_hash(f"{config.path} {config.revision} {config.split}") / f"{name}.jsonl"
+    if not file.is_file():
+        rows = load_hub_rows(
+            config.path, config.subset, split=config.split, revision=config.revision
+        )
+        lines = [json.dumps(row, default=str) + "\n" for row in rows]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        draft = file.with_suffix(".draft")
+        draft.write_text("".join(lines), encoding="utf-8")
+        draft.replace(file)
+    return file
 
 
 def cannot_answer(name: ModelName, recipe: Recipe, problems: Sequence[Problem]) -> str | None:

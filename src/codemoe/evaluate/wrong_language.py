@@ -17,7 +17,7 @@ from codemoe.evaluate.codebleu.program import Program
 from codemoe.evaluate.codebleu.source import source_text
 from codemoe.evaluate.codebleu.tokens import leaves_and_literals, split_text
 from codemoe.evaluate.codebleu.tree import without_comments
-from codemoe.languages import LANGUAGES, get_language
+from codemoe.languages import LANGUAGES, PROSE, get_language
 
 CANDIDATES = tuple(LANGUAGES)
 
@@ -73,10 +73,13 @@ def language_of(
     """The language of a program or snippet, or None when it is unsure.
 
     With the language that was asked for, that one has the benefit of the doubt: another must be
-    clearly likelier, and what it contains (C in C++, JavaScript in TypeScript) is it.
+    clearly likelier, and what it contains (C in C++, JavaScript in TypeScript) is it. Where prose
+    was asked for, code that is some language's for certain is not it.
     `asked_program` is the code read as that language, where the caller has it.
     Raises UserError for an unknown candidate or one without its grammar installed.
     """
+    if asked is not None and get_language(asked) is PROSE:
+        asked = asked_program = None
     named = candidates if asked is None else (*candidates, asked)
     names = tuple(dict.fromkeys(get_language(name).name for name in named))
     asked = None if asked is None else get_language(asked).name

@@ -16,13 +16,16 @@ from codemoe.models.storage.write import lay_out
 
 
 def method_recipe(name: str, count: int, density: float, weight: float) -> dict[str, Any]:
-    """A recipe's merge method in the words of the table: `average` or `ties`.
+    """A recipe's merge method in the words of the table: `average`, `slerp` or `ties`.
 
-    `average` is the mean of the task vectors, `ties` the method of the paper without weights of
-    models, scaled by `weight` (lambda).
+    `average` is the mean of the task vectors, `slerp` their mean on the sphere (for two models
+    SLERP's middle, for more Multi-SLERP), `ties` the method of the paper without weights of models,
+    scaled by `weight` (lambda).
     """
     if name == "average":
         return {"merge_method": "task_arithmetic", "parameters": {"weight": 1 / count}}
+    if name == "slerp":
+        return {"merge_method": "multislerp", "parameters": {"weight": 1 / count}}
     return {
         "merge_method": name,
         "parameters": {"weight": 1.0, "density": density, "lambda": weight},

@@ -24,6 +24,7 @@ class Architecture:
     attention: str
     attention_projections: tuple[str, ...]
     fused_gate: bool = False
+    head: str = "lm_head"
 
 
 _QKVO = ("q_proj", "k_proj", "v_proj", "o_proj")
@@ -76,6 +77,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         "act",
         "attention",
         ("query_key_value", "dense"),
+        head="embed_out",
     ),
     "gptj": replace(
         _GPT2_LIKE,
@@ -116,7 +118,8 @@ def target_modules(
     row = architecture_of(model_type, model)
     mlp = tuple(f"{row.mlp}.{name}" for name in row.mlp_projections)
     attention = tuple(f"{row.attention}.{name}" for name in row.attention_projections)
-    return {"mlp": mlp, "attention": attention, "both": mlp + attention}[target]
+    both = mlp + attention
+    return {"mlp": mlp, "attention": attention, "both": both, "all": (*both, row.head)}[target]
 
 
 def layers_of(model: "nn.Module") -> "nn.ModuleList":

@@ -26,7 +26,7 @@ from codemoe.models.adapter_moe import (
 from codemoe.models.architectures import architecture_of, layers_of
 from codemoe.models.sparse_moe import Experts, by_groups
 from codemoe.models.storage.full_expert import WEIGHTS, full_layout
-from codemoe.models.upcycle import merged_weights, stack_mlps
+from codemoe.models.upcycle import merged_weights, stack_mlps, unstack
 from codemoe.routing.record import Routing
 
 _NOTHING = 1e-6  # of a token's weight: rounding of gates that sum to 1
@@ -70,6 +70,8 @@ class ExpertMlps(MixtureModule):
         # One "rank" an expert: the gates as they are.
         self.ranks = (1,) * experts.num_experts
         gates.layouts.add(self.ranks)
+        # While experts are trained: run the chosen ones only, whose gates alone learn.
+        self.only_chosen = False
 
     def expert_parameters(self) -> int:
         return sum(p.numel() for p in self.experts.parameters())
@@ -86,19 +88,23 @@ class ExpertMlps(MixtureModule):
 
     def _mixed(self, x_BTD: torch.Tensor, acting: Acting) -> torch.Tensor:
         if acting.experts is not None and len(set(acting.experts)) == 1:
-            return self.experts.one(x_BTD, acting.experts[0]).to(x_BTD.dtype)
+            return self._one(x_BTD, acting.experts[0])
         gates_BTE = acting.gates_BTR[self.ranks].expand(*x_BTD.shape[:-1], -1)
-        if gates_BTE.requires_grad:
+        if gates_BTE.requires_grad and not self.only_chosen:
             return self._all(x_BTD, gates_BTE)
         gates_NE, x_ND = gates_BTE.flatten(0, 1), x_BTD.flatten(0, 1)
         return self._chosen(x_ND, gates_NE).view_as(x_BTD)
+
+    def _one(self, x: torch.Tensor, expert: int) -> torch.Tensor:
+        """While they are trained, experts are float32 beside a base of another type."""
+        return self.experts.one(x.to(self.experts.down.weight.dtype), expert).to(x.dtype)
 
     def _all(self, x_BTD: torch.Tensor, gates_BTE: torch.Tensor) -> torch.Tensor:
         """Every expert on every token: the gates of those that do not act have gradients too."""
         base_BTD: torch.Tensor = self.base(x_BTD)
         y_BTD = base_BTD
         for expert in range(self.experts.num_experts):
-            change_BTD = self.experts.one(x_BTD, expert) - base_BTD
+            change_BTD = self._one(x_BTD, expert) - base_BTD
             y_BTD = y_BTD + gates_BTE[..., expert, None] * change_BTD
         return y_BTD.to(x_BTD.dtype)
 
@@ -116,7 +122,7 @@ class ExpertMlps(MixtureModule):
             weights_NK, experts_NK = gates_NE.topk(int(chosen_N.max()))
             routing = Routing(weights_NK, experts_NK, gates_NE, gates_NE)
             out_ND = by_groups(self.experts, x_ND[on_experts], routing)
-            y_ND[on_experts] += out_ND
+            y_ND[on_experts] += out_ND.to(y_ND.dtype)
         return y_ND
 
 
@@ -140,3 +146,21 @@ def attach_full(model: nn.Module, experts: Sequence[Expert]) -> MixtureLayers:
         layer.set_submodule(row.mlp, mixed.train(mlp.training))
     model.requires_grad_(False)
     return MixtureLayers(model, len(experts), gates)
+
+
+def expert_layers(model: nn.Module) -> list[ExpertMlps]:
+    """Where a model's whole-MLP experts stand, layer after layer."""
+    return [module for module in model.modules() if isinstance(module, ExpertMlps)]
+
+
+@torch.no_grad()
+def expert_weights(model: nn.Module, expert: int) -> dict[str, torch.Tensor]:
+    """One expert's weights and biases by their names in the base: what `attach_full` was given."""
+    row = architecture_of(model.config.model_type, model)  # type: ignore[union-attr, arg-type]
+    weights: dict[str, torch.Tensor] = {}
+    for index, layer in enumerate(layers_of(model)):
+        mixed = layer.get_submodule(row.mlp)
+        assert isinstance(mixed, ExpertMlps)
+        for name, value in unstack(row, mixed.base, mixed.experts, expert).items():
+            weights[f"{row.layers}.{index}.{row.mlp}.{name}"] = value
+    return weights

@@ -43,6 +43,7 @@ from codemoe.models.storage.full_expert import expert_base, expert_files, is_ful
 from codemoe.recipe import BUILTIN
 
 MOE_FILE = "moe.json"
+TRAINED_EXPERTS = "experts"  # beside a router file: experts that were trained with its gates
 
 
 @dataclass(frozen=True)
@@ -217,10 +218,20 @@ def read_mixture(moe_dir: Path) -> tuple[BaseReference, dict[str, Any]]:
     return reference, description
 
 
+def expert_folders(
+    moe_dir: Path, description: dict[str, Any], router_file: Path | None = None
+) -> dict[str, Path]:
+    """Where the experts of these routers lie: the mixture's own, or as trained with the gates."""
+    trained = moe_dir if router_file is None else router_file.parent
+    if trained.resolve() != moe_dir.resolve() and (trained / TRAINED_EXPERTS).is_dir():
+        return {e["name"]: trained / TRAINED_EXPERTS / e["name"] for e in description["experts"]}
+    return {entry["name"]: moe_dir / entry["path"] for entry in description["experts"]}
+
+
 def load_mixture(moe_dir: Path, router_file: Path | None = None) -> CodeModel:
     """A `moe/` directory with the routers of `router_file` (its own when None)."""
     reference, description = read_mixture(moe_dir)
-    adapters = {entry["name"]: moe_dir / entry["path"] for entry in description["experts"]}
+    adapters = expert_folders(moe_dir, description, router_file)
     config = read_config(reference)
     sequence, token_routers = load_routers(
         router_file or moe_dir / ROUTER_FILE,

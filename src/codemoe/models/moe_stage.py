@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -18,7 +17,7 @@ def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
         run_dir / "moe",
         "moe",
         {
-            "moe": {"activation": recipe.moe.activation},
+            "moe": recipe.moe.model_dump(mode="json"),
             "experts": experts,
             "expert_of_language": recipe.expert_of_language(),
             "seed": recipe.seed,
@@ -31,14 +30,14 @@ def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
 
 
 def _assemble(recipe: Recipe, out: Path) -> None:
-    """Copy the experts as they are; write `moe.json` and token gates yet to be fitted."""
+    """Copy the experts, or their MLPs' part; write `moe.json` and token gates yet to be fitted."""
     import torch
 
-    from codemoe.models.load import MOE_FILE, load_experts
+    from codemoe.models.kept_parts import copy_expert
+    from codemoe.models.load import MOE_FILE, load_experts, read_config
     from codemoe.models.model_card import read_training, write_card
     from codemoe.models.reference import REFERENCE, read_reference
     from codemoe.models.routers_file import ROUTER_FILE, save_routers
-    from codemoe.models.storage.full_expert import expert_files
     from codemoe.routing.init import orthogonal_gate
     from codemoe.routing.routers import LinearRouter
 
@@ -46,11 +45,12 @@ def _assemble(recipe: Recipe, out: Path) -> None:
     reference = read_reference(base_dir)
     entries = []
     sources = recipe.expert_dirs
+    model_type = str(read_config(reference).model_type)
+    left_out = {}
     for name, source in sources.items():
-        folder = out / "experts" / name
-        folder.mkdir(parents=True, exist_ok=True)
-        for file in expert_files(source):
-            shutil.copyfile(source / file, folder / file)
+        left = copy_expert(source, out / "experts" / name, recipe.moe.parts, model_type)
+        if left is not None:
+            left_out[name] = asdict(left)
         entries.append({"name": name, "path": f"experts/{name}"})
     about = read_training(list(sources.values()))
     write_card(
@@ -73,7 +73,7 @@ def _assemble(recipe: Recipe, out: Path) -> None:
         "experts": entries,
         "expert_of_language": recipe.expert_of_language(),
         "activation": recipe.moe.activation,
-    }
+    } | ({"left_out": left_out} if left_out else {})
     (out / MOE_FILE).write_text(json.dumps(description, indent=2) + "\n")
     # Loading proves that every expert fits the base before this artifact is called finished.
     model = load_experts(
@@ -85,7 +85,7 @@ def _assemble(recipe: Recipe, out: Path) -> None:
     generator = torch.Generator().manual_seed(recipe.seed)
     gates = []
     # Token gates read the MLP's input: they cannot steer experts in attention.
-    for _ in range(config.num_hidden_layers if recipe.experts.in_mlps else 0):
+    for _ in range(config.num_hidden_layers if recipe.steered_by_tokens else 0):
         weight_ED = orthogonal_gate(len(entries), config.hidden_size, generator)
         gates.append(LinearRouter(weight_ED))
     save_routers(out / ROUTER_FILE, list(recipe.expert_filters), None, gates)

@@ -102,6 +102,24 @@ def _stack(row: Architecture, mlp: nn.Module, path: str, experts: list[Weights])
     return Experts(up, down, mlp.get_submodule(row.activation), *gate)
 
 
+def unstack(
+    row: Architecture, mlp: nn.Module, experts: Experts, expert: int
+) -> dict[str, torch.Tensor]:
+    """The inverse of `_stack` for one expert: its projections by their names in `mlp`."""
+    parts = [part for part in (experts.gate, experts.up, experts.down) if part is not None]
+    found: dict[str, torch.Tensor] = {}
+    for name in row.mlp_projections:
+        projection = mlp.get_submodule(name)
+        pieces = 2 if row.fused_gate and not found else 1
+        own, parts = parts[:pieces], parts[pieces:]
+        weight_OD = torch.cat([part.weight[expert] for part in own])
+        found[f"{name}.weight"] = weight_OD.T if is_transposed(projection) else weight_OD
+        biases = [part.bias[expert] for part in own if part.bias is not None]
+        if biases:
+            found[f"{name}.bias"] = torch.cat(biases)
+    return found
+
+
 def _refuse_quantised(model: nn.Module) -> None:
     if getattr(model, "is_quantized", False):
         raise UserError(

@@ -86,7 +86,7 @@ def _candidates(recipe: Recipe, stages: tuple[str, ...]) -> Iterator[str]:
     if "experts" in stages:
         if not train.gradient_checkpointing:
             yield "experts.train.gradient_checkpointing=true"
-        if base.model is not None and base.quantization == "none":
+        if _can_be_4bit(recipe):
             yield "base.quantization=4bit"
         if train.batch_size > 1:
             yield f"experts.train.batch_size={train.batch_size // 2}"
@@ -97,7 +97,7 @@ def _candidates(recipe: Recipe, stages: tuple[str, ...]) -> Iterator[str]:
             yield f"align.train.batch_size={recipe.align.train.batch_size // 2}"
         if recipe.align.batch_size > 1:
             yield f"align.batch_size={recipe.align.batch_size // 2}"
-        if base.model is not None and base.quantization == "none":
+        if _can_be_4bit(recipe):
             yield "base.quantization=4bit"
     if "base" in stages and base.from_scratch is not None:
         tokens, length = base.from_scratch.batch_tokens, base.from_scratch.sequence_length
@@ -106,10 +106,17 @@ def _candidates(recipe: Recipe, stages: tuple[str, ...]) -> Iterator[str]:
     if {"eval", "router", "moe"} & set(stages):
         if "eval" in stages and recipe.eval.batch_size > 1:
             yield f"eval.batch_size={recipe.eval.batch_size // 2}"
-        if base.model is not None and base.quantization == "none":
+        if _can_be_4bit(recipe):
             yield "base.quantization=4bit"
     if {"merge", "eval"} & set(stages) and recipe.merge.methods:
         yield "merge.methods=[]"
+
+
+def _can_be_4bit(recipe: Recipe) -> bool:
+    """Whether a recipe says neither that it is nor what needs the weights whole."""
+    base, experts = recipe.base, recipe.experts
+    whole = experts.method == "full" or experts.train.parallelism == "fsdp2"
+    return base.model is not None and base.quantization == "none" and not whole
 
 
 def _accumulating(recipe: Recipe, override: str, changes: dict[str, str]) -> list[str]:

@@ -18,6 +18,7 @@ from codemoe.models.architectures import (
     target_modules,
 )
 from codemoe.models.reference import resolve
+from codemoe.models.scratch import scratch_model_config
 from codemoe.plan.published import PUBLISHED
 from codemoe.recipe import BaseConfig, ExpertsConfig, LoraConfig, ScratchConfig
 
@@ -78,18 +79,7 @@ def find_config(base: BaseConfig) -> tuple[PreTrainedConfig, str]:
 
 def _scratch(config: ScratchConfig) -> PreTrainedConfig:
     """As `train.pretrain` makes it."""
-    return AutoConfig.for_model(
-        "mistral",
-        vocab_size=config.vocab_size,
-        hidden_size=config.hidden_size,
-        num_hidden_layers=config.num_hidden_layers,
-        num_attention_heads=config.num_attention_heads,
-        num_key_value_heads=config.num_key_value_heads,
-        intermediate_size=config.intermediate_size,
-        max_position_embeddings=config.max_position_embeddings,
-        sliding_window=None,
-        tie_word_embeddings=True,
-    )
+    return scratch_model_config(config)
 
 
 def skeleton(config: PreTrainedConfig, dtype: torch.dtype = torch.float32) -> Any:
@@ -149,5 +139,5 @@ def adapted(model: nn.Module, names: Sequence[str]) -> dict[str, tuple[int, int]
         path: size
         for path, module in model.named_modules()
         if (size := projection_shape(module)) is not None
-        and any(path.endswith(f".{name}") for name in names)
+        and any(f".{path}".endswith(f".{name}") for name in names)
     }

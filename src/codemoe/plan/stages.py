@@ -157,11 +157,15 @@ def training_bytes(
 def _experts(recipe: Recipe, base: Shape) -> StagePlan:
     """Of the largest: one after another they are trained. Widths are max_length, so at most."""
     lora, train = trained_of(recipe.experts), recipe.experts.train
-    num_experts = len(recipe.expert_filters)
+    num_experts = sum(one.checkpoint is None for one in recipe.expert_filters.values())
+    if not num_experts and not recipe.experts.dense_baseline:
+        return StagePlan("experts", note="all exist already: their files are copied")
     kinds: list[tuple[Trained, TrainConfig, int]] = [(lora, train, num_experts)]
+    if not num_experts:
+        kinds = []
     if recipe.experts.dense_baseline:
         low_rank = lora if isinstance(lora, LoraConfig) else None
-        grown, longer = dense_budget(low_rank, train, num_experts)
+        grown, longer = dense_budget(low_rank, train, len(recipe.expert_filters))
         kinds.append((grown or "mlps", longer, 1))
     sizes = [adapter_parameters(base.config, kind[0]) for kind in kinds]
     quantization = recipe.base.quantization
@@ -250,7 +254,7 @@ def _router(recipe: Recipe, base: Shape, num_experts: int, adapters: int) -> Sta
     layers, width = base.num_layers, base.hidden_size
     read = 4.0 * layers * samples * 2 * width
     host = [read + fitting_bytes(samples, 2 * width, config.folds)]
-    gates = recipe.experts.in_mlps
+    gates = recipe.steered_by_tokens
     tokens = num_experts * min(
         # Whole answers are read, so up to one more an expert.
         config.gate_tokens_per_expert + longest - prompt,

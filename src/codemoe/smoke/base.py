@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from codemoe.data.fim import ANY_FIM
 from codemoe.data.prompt import format_prompt
 from codemoe.data.rows import Row
 from codemoe.errors import UserError
@@ -25,8 +26,11 @@ class SmallBase:
     own_tokenizer: bool
 
 
-def write_small_base(base: BaseConfig, rows: Sequence[Row], seed: int, folder: Path) -> SmallBase:
-    """Save a random checkpoint of the base's architecture into `folder`.
+def write_small_base(
+    base: BaseConfig, rows: Sequence[Row], seed: int, folder: Path, fim: bool = False
+) -> SmallBase:
+    """Save a random checkpoint of the base's architecture into `folder`. A tokenizer that stands in
+    has fill-in-the-middle tokens for a recipe that asks for them (`fim`).
 
     Raises the real run's UserError for a base that is not there or cannot be used. A hub model that
     cannot be reached is known by its published config or its family.
@@ -48,6 +52,8 @@ def write_small_base(base: BaseConfig, rows: Sequence[Row], seed: int, folder: P
     own = tokenizer is not None
     if tokenizer is None:
         tokenizer = train_tokenizer([_text(row) for row in rows], _VOCABULARY)
+        if fim:
+            tokenizer.add_tokens(list(ANY_FIM), special_tokens=True)
     folder.mkdir(parents=True)
     tokenizer.save_pretrained(folder)
     # Some architectures' own tokenizer classes add tokens when they read another's file.

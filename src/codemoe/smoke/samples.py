@@ -15,8 +15,9 @@ from codemoe.data.hub import is_hub_id
 from codemoe.data.rows import Drop, Row
 from codemoe.data.sources import XLCOST_FOLDERS
 from codemoe.data.stage import limits_of, missing_grammars, read_source
+from codemoe.data_config import Source
 from codemoe.errors import UserError, WorkError
-from codemoe.recipe import Recipe, Source
+from codemoe.recipe import Recipe
 from codemoe.smoke.reach import unreachable
 
 ROWS = 48  # of each language and source name that pass the filters, from each source
@@ -81,7 +82,7 @@ def sample_sources(recipe: Recipe, folder: Path) -> Sampled:
         file = folder / f"source-{number}.jsonl"
         lines = "".join(json.dumps(asdict(row)) + "\n" for row in taken.rows)
         file.write_text(lines, encoding="utf-8")
-        sources.append(Source(kind="rows", path=str(file.resolve())))
+        sources.append(Source(kind="rows", path=str(file.resolve()), use=source.use))
     if whole and not corpus:
         _check_enough(passing, recipe)
     return Sampled(tuple(sources), tuple(rows), tuple(notes), parsable)
@@ -107,7 +108,7 @@ def _check_enough(passing: Counter[str], recipe: Recipe) -> None:
 
 def _sample(source: Source, recipe: Recipe) -> _Taken:
     limits = limits_of(recipe.data, parsable=not missing_grammars(recipe.languages))
-    if source.kind == "xlcost" or is_hub_id(source.path or ""):
+    if source.kind == "xlcost" or (source.kind == "stack" and is_hub_id(source.path or "")):
         # Language after language: what comes first would be read to its end.
         next(read_source(source, recipe.languages, {}), None)  # its files are looked for here
         parts = [
@@ -123,9 +124,12 @@ def _sample(source: Source, recipe: Recipe) -> _Taken:
 
 def _languages_of(source: Source, recipe: Recipe) -> list[str]:
     """Of the recipe, those that such a source has. XLCoST's reader says which it needs if none."""
+    if source.language is not None:
+        return [source.language]
+    wanted = source.languages or recipe.languages
     if source.kind != "xlcost":
-        return list(recipe.languages)
-    return [name for name in recipe.languages if name in XLCOST_FOLDERS] or list(recipe.languages)
+        return list(wanted)
+    return [name for name in wanted if name in XLCOST_FOLDERS] or list(wanted)
 
 
 def _take(
@@ -170,12 +174,18 @@ def few_items(number: int) -> list[CorpusItem]:
 def _stand_ins(languages: Sequence[str], source: Source) -> tuple[list[Row], bool]:
     """Rows of the built-in corpus under the source's name; whether all are in their language."""
     items = few_items(TASKS)
-    name = "xlcost" if source.kind == "xlcost" else "the-stack"
+    name = source.name or _default_name(source)
     rows = [*corpus_rows(items, languages, 1)]
     own = {row.language for row in rows}
     rows += _relabelled(corpus_rows(items, ["cpp"], 1), [x for x in languages if x not in own])
     rows = [replace(row, id=f"{name}-{row.id.replace('/', '-')}", source=name) for row in rows]
     return rows, own >= set(languages)
+
+
+def _default_name(source: Source) -> str:
+    if source.kind == "xlcost":
+        return "xlcost" if source.level == "program" else "xlcost-snippets"
+    return "the-stack" if source.kind == "stack" else (source.path or "").rpartition("/")[2]
 
 
 def _relabelled(rows: Iterable[Row], languages: Sequence[str]) -> Iterator[Row]:

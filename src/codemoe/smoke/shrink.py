@@ -1,5 +1,6 @@
 """The recipe in small: the same keys, with every number that only costs time made small."""
 
+from collections.abc import Collection, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,13 @@ def shrink(
     base: SmallBase | None,
     base_dir: Path,
     align: dict[str, Any] | None = None,
+    checkpoints: Mapping[str, str] | None = None,
+    left_out: Collection[SuiteConfig] = (),
 ) -> Recipe:
     """`base` is the small one in `base_dir`; None where the recipe trains its own from scratch.
-    `align` is that section in small."""
+    `align` is that section in small, `checkpoints` are those of experts that exist already;
+    suites that are `left_out` are not asked."""
+    suites = [suite for suite in recipe.eval.suites if suite not in left_out]
     tree = recipe.model_dump(mode="json")
     tree["name"] = recipe.name + SUFFIX
     tree["data"] |= {
@@ -44,10 +49,12 @@ def shrink(
             "quantization": quantization if can_quantize() else "none",
         }
     own_tokenizer = base is None or base.own_tokenizer
+    for name, folder in (checkpoints or {}).items():
+        tree["experts"]["define"][name] |= {"checkpoint": folder, "revision": None}
     tree["experts"]["train"] = _train(recipe.experts.train, own_tokenizer)
     tree["router"] |= {
         "samples_per_expert": min(recipe.router.samples_per_expert, 12),
-        "gate_tokens_per_expert": min(recipe.router.gate_tokens_per_expert, 200),
+        "gate_tokens_per_expert": min(recipe.router.gate_tokens_per_expert, 1000),
         "folds": 2,
         "from_layer": _from_layer(recipe, None if base is None else base.num_layers),
     }
@@ -61,7 +68,7 @@ def shrink(
         "samples_per_language": min(recipe.eval.samples_per_language, 2),
         "max_new_tokens": min(recipe.eval.max_new_tokens, 12),
         "batch_size": min(recipe.eval.batch_size, 8),
-        "suites": [_suite(suite) for suite in recipe.eval.suites],
+        "suites": [_suite(suite) for suite in suites],
     }
     tree["align"] = align
     return make_recipe(tree, f"the recipe of {recipe.name} in small")
@@ -82,7 +89,7 @@ def _scratch(config: ScratchConfig) -> dict[str, Any]:
         "num_key_value_heads": (1 if config.num_key_value_heads == 1 else 2) if shared else 4,
         "intermediate_size": 96,
         "max_position_embeddings": max(config.max_position_embeddings, _LONGEST),
-        "steps": _STEPS,
+        "steps": min(config.steps, _STEPS),
         "batch_tokens": min(config.batch_tokens, 4 * length),
         "sequence_length": length,
         "warmup_steps": min(config.warmup_steps, 1),

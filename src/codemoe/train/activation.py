@@ -38,10 +38,12 @@ class ActivationMask:
         self.current_BT1: torch.Tensor | None = None
         self._places: tuple[torch.Tensor, torch.Tensor] | None = None
         self._generating = False
-        for module in model.modules():
+        heads = ("lm_head", "embed_out")
+        for name, module in model.named_modules():
             if isinstance(module, Masked):
                 module.mask = self
-            if isinstance(module, LoraLayer):
+            # The head sees some columns only; an expert in it acts on all tokens anyway.
+            if isinstance(module, LoraLayer) and not name.endswith(heads):
                 # DoRA's update also scales the base's output; B gives only a part of it.
                 updates = dict(module.lora_B.items()) | dict(module.lora_magnitude_vector.items())
                 for update in updates.values():

@@ -108,7 +108,13 @@ def _plan(
     labelled = [row for path in data for row in read_labelled(path)]
 
     from codemoe.models.adapters import check_adapter
-    from codemoe.models.load import MOE_FILE, find_mixture, read_config, read_mixture
+    from codemoe.models.load import (
+        MOE_FILE,
+        expert_folders,
+        find_mixture,
+        read_config,
+        read_mixture,
+    )
     from codemoe.models.routers_file import load_routers
 
     found = find_mixture(model)
@@ -120,7 +126,7 @@ def _plan(
         )
     moe_dir, router_file = found
     reference, description = read_mixture(moe_dir)
-    adapters = {entry["name"]: moe_dir / entry["path"] for entry in description["experts"]}
+    adapters = expert_folders(moe_dir, description, router_file)
     if name in adapters:
         raise UserError(
             f"{model} has an expert named {name!r} already; it has {', '.join(adapters)}",

@@ -9,8 +9,11 @@ from typing import Any
 
 import torch
 
+from codemoe.data.fim import Fim, FimShare, encode_middle, fim_of
 from codemoe.data.prompt import Example, encode_example
 from codemoe.data.rows import Row
+from codemoe.errors import UserError
+from codemoe.recipe import TrainConfig
 from codemoe.train.activation import draw_activation
 from codemoe.train.order import lay_out, plan_batches
 
@@ -29,19 +32,48 @@ def encode_rows(
 
 
 def encode_fitting(
-    rows: Sequence[Row], tokenizer: Any, max_length: int
+    rows: Sequence[Row], tokenizer: Any, max_length: int, share: FimShare | None = None
 ) -> tuple[list[tuple[Row, Example]], Counter[str]]:
-    """The same, each sample beside the row it was made of."""
+    """The same, each sample beside the row it was made of; a share of them to be filled in the
+    middle. Raises UserError where the tokenizer has no tokens for that."""
     counts: Counter[str] = Counter()
     kept = []
+    fim = _fim_tokens(tokenizer) if share is not None and share.rate else None
     for row in rows:
-        example = encode_example(tokenizer, row.text, row.language, row.code)
+        mode = share.mode_of(row.id) if share is not None and fim is not None else None
+        if mode is None or fim is None:
+            example = encode_example(tokenizer, row.text, row.language, row.code)
+        else:
+            example = encode_middle(tokenizer, fim, row.code, row.id, mode == "spm")
+            counts[f"filled in the middle ({mode})"] += 1
         if len(example.input_ids) > max_length:
             counts["longer than max_length"] += 1
         else:
             kept.append((row, example))
     counts["used"] = len(kept)
     return kept, counts
+
+
+def fim_share(train: TrainConfig, seed: int) -> FimShare:
+    return FimShare(train.fim_rate, train.fim_spm_rate, seed)
+
+
+def weights_of(rows: Sequence[Row], train: TrainConfig) -> list[float] | None:
+    """How often each row is drawn; None: all alike."""
+    if not train.source_weights:
+        return None
+    return [train.source_weights.get(row.source, 1.0) for row in rows]
+
+
+def _fim_tokens(tokenizer: Any) -> Fim:
+    fim = fim_of(tokenizer)
+    if fim is None:
+        raise UserError(
+            "experts.train.fim_rate is above 0, but the base's tokenizer has no fill-in-the-middle "
+            "tokens, so it never learned to",
+            "experts.train.fim_rate=0, or a base such as SantaCoder, StarCoder or Qwen2.5-Coder",
+        )
+    return fim
 
 
 def as_sample(example: Example, activation: str) -> dict[str, Any]:
@@ -70,11 +102,12 @@ def plan_training(
     num_batches: int,
     activation: str,
     seed: int,
+    weights: Sequence[float] | None = None,
 ) -> Plan:
     """All batches of the run, one after another; `both` is drawn anew for each."""
     lengths = [len(example.input_ids) for example in examples]
     plan = Plan([], [])
-    for index, batch in enumerate(plan_batches(lengths, batch_size, num_batches, seed)):
+    for index, batch in enumerate(plan_batches(lengths, batch_size, num_batches, seed, weights)):
         drawn = draw_activation(activation, index, seed)
         plan.samples.extend(as_sample(examples[i], drawn) for i in batch)
         plan.names.extend(names[i] for i in batch)

@@ -22,7 +22,7 @@ def described(row: Row, rng: random.Random) -> str:
         lines += [part for part in parts if part not in row.code]
     if rng.random() < 0.6:
         lines += [part for part in parts if part in row.code]
-    return "".join(f"{comment} {line}\n" for line in lines if line) + row.code
+    return "".join(f"{comment} {line}".lstrip() + "\n" for line in lines if line) + row.code
 
 
 def documents(rows: Sequence[Row], described_fraction: float, seed: int) -> list[str]:

@@ -9,7 +9,7 @@ raises what went wrong in a worker.
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,9 @@ def run_job(job: ExpertJob) -> None:
     def rows_of(split: str) -> list[Any]:
         return select_rows(read_split(run_dir / "data", split), filters)
 
-    rows = rows_of("train")
+    everything = read_split(run_dir / "data", "train")
+    _check_weights(train.source_weights, everything)
+    rows = select_rows(everything, filters)
     if not rows:
         raise UserError(
             f"expert {job.name!r}: its filter admits no training row",
@@ -69,6 +71,17 @@ def run_job(job: ExpertJob) -> None:
         out=Path(job.out),
         valid_rows=rows_of("valid") if train.eval_steps is not None else (),
     )
+
+
+def _check_weights(weights: Mapping[str, float], rows: Sequence[Any]) -> None:
+    sources = {row.source for row in rows}
+    unknown = sorted(set(weights) - sources)
+    if unknown:
+        raise UserError(
+            f"experts.train.source_weights names {', '.join(unknown)}, which is the source of no "
+            f"training row; found {', '.join(sorted(sources))}",
+            "name a source as data.sources[].name does, or leave its weight out",
+        )
 
 
 def launch(job: ExpertJob, num_processes: int) -> None:

@@ -20,11 +20,56 @@ def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
     filters = recipe.expert_filters
     lora = recipe.experts.lora if recipe.experts.method == "lora" else None
     for name, filter_ in filters.items():
+        if filter_.checkpoint is not None:
+            made |= _adopt(recipe, name, filter_, redo)
+            continue
         made |= _train(recipe, name, "expert", [filter_], lora, recipe.experts.train, redo)
     if recipe.experts.dense_baseline:
         lora, train = dense_budget(lora, recipe.experts.train, len(filters))
         made |= _train(recipe, DENSE, "dense", list(filters.values()), lora, train, redo)
     return made
+
+
+def _adopt(recipe: Recipe, name: str, about: ExpertFilter, redo: Redo) -> bool:
+    """An expert that exists already, by reference to nothing: its files are copied."""
+    from codemoe.models.reference import content_sha256, read_reference
+    from codemoe.train.existing import adopt
+
+    assert about.checkpoint is not None
+    config: Mapping[str, Any] = {
+        "name": name,
+        "filters": [_filter(about)],
+        "existing": {
+            "checkpoint": about.checkpoint,
+            "revision": about.revision,
+            "content": content_sha256(about.checkpoint),
+            "method": recipe.experts.method,
+        },
+    }
+
+    def work(out: Path) -> None:
+        adopt(recipe, name, about, read_reference(recipe.run_dir / "base"), out)
+
+    return run_stage(
+        recipe.run_dir / "experts" / name,
+        "expert",
+        config,
+        {"base": recipe.run_dir / "base"},
+        work,
+        seed=recipe.seed,
+        redo=redo,
+    )
+
+
+def _unused(train: TrainConfig) -> set[str]:
+    """Keys that say nothing: experts made before there were such keys are still the same."""
+    weights = set() if train.source_weights else {"source_weights"}
+    return weights | (set() if train.fim_rate else {"fim_rate", "fim_spm_rate"})
+
+
+def _filter(about: ExpertFilter) -> dict[str, Any]:
+    """What it admits."""
+    return about.model_dump(mode="json", include={"languages", "sources"})
 
 
 # Those of the Hugging Face trainer whose package has another name, or an extra here.
@@ -76,10 +121,10 @@ def _train(
     activation = recipe.experts.activation if kind == "expert" else "all"
     config: Mapping[str, Any] = {
         "name": name,
-        "filters": [filter_.model_dump(mode="json") for filter_ in filters],
+        "filters": [_filter(one) for one in filters],
         "experts": {
             **({"method": "full"} if lora is None else {"lora": lora.model_dump(mode="json")}),
-            "train": train.model_dump(mode="json", exclude=UNFELT),
+            "train": train.model_dump(mode="json", exclude=UNFELT | _unused(train)),
             "activation": activation,
         },
         "seed": recipe.seed,
@@ -92,7 +137,7 @@ def _train(
         job = ExpertJob(
             run_dir=str(run_dir),
             name=name,
-            filters=tuple(filter_.model_dump(mode="json") for filter_ in filters),
+            filters=tuple(_filter(one) for one in filters),
             lora=None if lora is None else lora.model_dump(mode="json"),
             train=train.model_dump(mode="json"),
             activation=activation,

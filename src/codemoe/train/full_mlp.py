@@ -68,12 +68,19 @@ def save(
 ) -> None:
     """Write an expert's folder from its trained weights, by their names in the model; in `dtype`,
     or as they are trained."""
+    names = own_names(model)
+    write_expert(folder, model, {names[name]: value for name, value in trained.items()}, dtype)
+
+
+def write_expert(
+    folder: Path, model: Any, weights: Mapping[str, torch.Tensor], dtype: torch.dtype | None = None
+) -> None:
+    """Write an expert's folder from its weights by their names in the base."""
     from safetensors.torch import save_file
 
-    names = own_names(model)
     tensors = {
-        names[name]: value.detach().to("cpu", dtype or value.dtype).contiguous()
-        for name, value in trained.items()
+        name: value.detach().to("cpu", dtype or value.dtype).contiguous()
+        for name, value in weights.items()
     }
     folder.mkdir(parents=True, exist_ok=True)
     save_file(tensors, folder / WEIGHTS, {"format": "pt"})

@@ -1,4 +1,5 @@
-"""Train a mixture's token gates by gradient: base and experts frozen, gates only.
+"""Train a mixture's token gates by gradient, the base frozen; its whole-MLP experts with them when
+told to.
 
 Fitted gates were each right on states that other gates' right choices made. Run together, their
 errors compound over layers and tokens. Here they run together as they will, and learn from it: by
@@ -20,7 +21,8 @@ from torch import nn
 from transformers import PrinterCallback, TrainingArguments, set_seed
 
 from codemoe.data.rows import Row
-from codemoe.models.load import CodeModel
+from codemoe.models.full_mlps import expert_layers, expert_weights
+from codemoe.models.load import TRAINED_EXPERTS, CodeModel
 from codemoe.models.routers_file import TokenRouters
 from codemoe.recipe import TrainConfig
 from codemoe.router_config import GateTraining
@@ -36,6 +38,7 @@ from codemoe.routing.losses import (
 )
 from codemoe.routing.record import Routing
 from codemoe.routing.routers import LinearRouter, SigmoidRouter, TopKRouter
+from codemoe.train.full_mlp import write_expert
 from codemoe.train.order import plan_batches
 from codemoe.train.sft import IGNORE, Collator, completion_loss, encode_rows
 from codemoe.train.trainer import (
@@ -57,7 +60,8 @@ def train_gates(
     seed: int,
     out: Path,
 ) -> dict[str, float]:
-    """Train `gates` in place; write `metrics.jsonl` into `out`; return the last logged figures.
+    """Train `gates` in place; write `metrics.jsonl` into `out`, and experts that were trained too
+    into `out/experts/`; return the last logged figures.
 
     `labels` are the rows' experts; rows longer than `max_length` tokens are left out. Resumes from
     checkpoints in `out`.
@@ -86,6 +90,10 @@ def train_gates(
     for gate in gates:
         if gate is not None:
             gate.eval()
+    if config.experts:
+        for index, name in enumerate(model.mixture.experts):
+            weights = expert_weights(model.model, index)
+            write_expert(out / TRAINED_EXPERTS / name, model.model, weights, model.model.dtype)
     last = (out / METRICS).read_text().splitlines()[-1]
     return {key: value for key, value in json.loads(last).items() if key in _FIGURES}
 
@@ -171,6 +179,13 @@ class _Gates(nn.Module):
     def __init__(self, model: CodeModel, gates: TokenRouters, config: GateTraining) -> None:
         super().__init__()
         self.gates = nn.ModuleList({id(g): g for g in gates if g is not None}.values())
+        self.experts = nn.ModuleList()
+        if config.experts:
+            hard = any(gate is not None and _is_hard(gate) for gate in gates)
+            for layer in expert_layers(model.model):
+                layer.only_chosen = not hard  # a hard choice's gradient passes all of them
+                # AdamW's small steps are lost in bfloat16.
+                self.experts.append(layer.experts.float().requires_grad_(True))
         self.settings = config  # not `config`: the trainer looks for a model's there
         self._beside = (model, gates)
         self._step: _Step | None = None

@@ -7,22 +7,33 @@ _POOL_BATCHES = 40  # samples of similar length are gathered within so many batc
 
 
 def plan_batches(
-    lengths: Sequence[int], batch_size: int, num_batches: int, seed: int
+    lengths: Sequence[int],
+    batch_size: int,
+    num_batches: int,
+    seed: int,
+    weights: Sequence[float] | None = None,
 ) -> list[list[int]]:
     """`num_batches` lists of `batch_size` sample indices, as many epochs as needed.
 
     Each epoch is a new shuffle in which neighbours have similar lengths, so that little is spent on
-    padding. Every sample appears once an epoch; a short last batch is filled from the next epoch.
+    padding. Every sample appears once an epoch, or as often as its weight says: one of 0.25 every
+    fourth time, one of 2 twice. A short last batch is filled from the next epoch.
     """
     if not lengths:
         raise ValueError("no samples to order")
     rng = random.Random(f"order:{seed}")
     wanted = batch_size * num_batches
+    # Where in its turn each starts, so that samples of small weights come in different epochs.
+    offsets = [random.Random(f"turn:{seed}:{i}").random() for i in range(len(weights or ()))]
     stream: list[int] = []
+    epochs = 0
     while len(stream) < wanted:
         epoch = list(range(len(lengths)))
+        if weights is not None:
+            epoch = [i for i in epoch for _ in range(_turns(epochs, weights[i], offsets[i]))]
         rng.shuffle(epoch)
         stream.extend(epoch)
+        epochs += 1
     batches: list[list[int]] = []
     pool_size = batch_size * _POOL_BATCHES
     for start in range(0, wanted, pool_size):
@@ -31,6 +42,11 @@ def plan_batches(
         rng.shuffle(cut)
         batches.extend(cut)
     return batches[:num_batches]
+
+
+def _turns(epoch: int, weight: float, offset: float) -> int:
+    """How often a sample comes in this epoch; over many, its weight on average."""
+    return int((epoch + 1) * weight + offset) - int(epoch * weight + offset)
 
 
 def lay_out(lengths: Sequence[int], row_tokens: int) -> list[list[int]]:

@@ -1,4 +1,4 @@
-"""Train a tiny Mistral-architecture base on plain documents, as a stand-in for pre-training."""
+"""Make a tiny base, trained on plain documents, as a stand-in for pre-training."""
 
 import random
 from collections.abc import Sequence
@@ -8,18 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.utils.data import Dataset
-from transformers import (
-    MistralConfig,
-    MistralForCausalLM,
-    PrinterCallback,
-    TrainingArguments,
-    set_seed,
-)
+from transformers import AutoModelForCausalLM, PrinterCallback, TrainingArguments, set_seed
 
 from codemoe.data.prompt import format_prompt
 from codemoe.data.rows import Row
 from codemoe.errors import UserError
 from codemoe.languages import LANGUAGES
+from codemoe.models.scratch import scratch_model_config
 from codemoe.progress import say
 from codemoe.recipe import ScratchConfig, TrainConfig
 from codemoe.train.documents import documents
@@ -94,23 +89,23 @@ def pretrain(rows: Sequence[Row], config: ScratchConfig, seed: int, out: Path) -
         raise UserError("no training rows to pre-train a base on", "codemoe data RECIPE")
     tokenizer = scratch_tokenizer(rows, config, seed)
     set_seed(seed)
-    model = MistralForCausalLM(
-        MistralConfig(
+    model = AutoModelForCausalLM.from_config(
+        scratch_model_config(
+            config,
             vocab_size=len(tokenizer),
-            hidden_size=config.hidden_size,
-            num_hidden_layers=config.num_hidden_layers,
-            num_attention_heads=config.num_attention_heads,
-            num_key_value_heads=config.num_key_value_heads,
-            intermediate_size=config.intermediate_size,
-            max_position_embeddings=config.max_position_embeddings,
-            sliding_window=None,
-            tie_word_embeddings=True,
             bos_token_id=tokenizer.bos_token_id,
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.pad_token_id,
         )
     )
     say(f"pre-training: {sum(p.numel() for p in model.parameters()):,} parameters")
+    if config.steps:
+        _train(model, _packed(rows, tokenizer, config, seed), config, seed, out)
+    model.save_pretrained(out)
+    tokenizer.save_pretrained(out)
+
+
+def _train(model: Any, samples: _Packed, config: ScratchConfig, seed: int, out: Path) -> None:
     train = TrainConfig(
         steps=config.steps,
         batch_size=max(1, config.batch_tokens // config.sequence_length),
@@ -124,11 +119,9 @@ def pretrain(rows: Sequence[Row], config: ScratchConfig, seed: int, out: Path) -
     trainer = DependableTrainer(
         model=model,
         args=TrainingArguments(**arguments),
-        train_dataset=_packed(rows, tokenizer, config, seed),
+        train_dataset=samples,
         callbacks=[ProgressAndMetrics("pre-training", out / METRICS)],
     )
     trainer.remove_callback(PrinterCallback)
     trainer.description = "pre-training"
     run(trainer, out)
-    model.save_pretrained(out)
-    tokenizer.save_pretrained(out)

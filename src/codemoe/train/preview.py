@@ -90,7 +90,8 @@ def preview(recipe: Recipe, experts: Sequence[str] = (), samples: int = 2) -> li
 
     Reads the finished `data/`. Raises UserError for an unknown expert and where training would.
     """
-    known = [*recipe.expert_filters, *([DENSE] if recipe.experts.dense_baseline else [])]
+    made = [name for name, one in recipe.expert_filters.items() if one.checkpoint is None]
+    known = [*made, *([DENSE] if recipe.experts.dense_baseline else [])]
     unknown = [name for name in experts if name not in known]
     if unknown:
         raise UserError(
@@ -132,7 +133,13 @@ def _preview_one(
 ) -> ExpertPreview:
     from codemoe.data.prompt import encode_example
     from codemoe.train.activation import draw_activation
-    from codemoe.train.batches import Collator, encode_fitting, plan_training
+    from codemoe.train.batches import (
+        Collator,
+        encode_fitting,
+        fim_share,
+        plan_training,
+        weights_of,
+    )
 
     filters, train, activation = _training_of(recipe, name)
     rows = select_rows(all_rows, filters)
@@ -142,7 +149,7 @@ def _preview_one(
             "check experts.define and the data's languages and sources",
         )
     longest = min(train.max_length, window or train.max_length)
-    fitting, counts = encode_fitting(rows, tokenizer, longest)
+    fitting, counts = encode_fitting(rows, tokenizer, longest, fim_share(train, recipe.seed))
     lengths = [
         len(encode_example(tokenizer, row.text, row.language, row.code).input_ids) for row in rows
     ]
@@ -163,6 +170,7 @@ def _preview_one(
         num_batches=shown_batches,
         activation=activation,
         seed=recipe.seed,
+        weights=weights_of([row for row, _ in fitting], train),
     )
     first = plan.samples[: train.batch_size]
     batch = Collator(tokenizer.pad_token_id, longest if train.packing else None)(first)

@@ -68,7 +68,7 @@ def _fit(recipe: Recipe, out: Path) -> None:
         f"cross-validated accuracy {about['accuracy']:.4f}"
     )
     token_routers: TokenRouters = ()
-    if recipe.experts.in_mlps:
+    if recipe.steered_by_tokens:
         token_routers, accuracies = start_gates(model, rows, labels, recipe)
         metrics["token"] = [{"layer": i, "accuracy": a} for i, a in accuracies.items()]
         shown = ", ".join(f"{accuracy:.3f}" for accuracy in accuracies.values())

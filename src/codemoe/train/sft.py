@@ -2,7 +2,8 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,9 @@ from codemoe.train.batches import (
     completion_loss,
     encode_fitting,
     encode_rows,
+    fim_share,
     plan_training,
+    weights_of,
 )
 from codemoe.train.checkpoints import last_good, read_state
 from codemoe.train.trainer import (
@@ -124,6 +127,16 @@ def _restore_shared(model: torch.nn.Module, folder: Path) -> None:
             sharding.put(parameter, found[name.replace(".default.", ".")])
 
 
+@contextmanager
+def _head_unseen(model: Any) -> Iterator[None]:
+    """TRL refuses an adapter of the head, because its own loss would go round it. Ours does not."""
+    model.get_output_embeddings = lambda: None
+    try:
+        yield
+    finally:
+        del model.get_output_embeddings
+
+
 def lora_config(model: Any, lora: LoraConfig) -> peft.LoraConfig:
     names = target_modules(model.config.model_type, lora.target, model)
     return peft.LoraConfig(
@@ -156,7 +169,8 @@ def train_adapter(
     """
     window = getattr(base.model.config, "max_position_embeddings", None) or train.max_length
     longest = min(train.max_length, window)
-    fitting, counts = encode_fitting(rows, base.tokenizer, longest)
+    share = fim_share(train, seed)
+    fitting, counts = encode_fitting(rows, base.tokenizer, longest, share)
     if not fitting:
         raise UserError(
             f"expert {name!r}: none of its {len(rows)} samples fits into {longest} tokens",
@@ -182,6 +196,7 @@ def train_adapter(
         num_batches=train.steps * train.gradient_accumulation_steps,
         activation=activation,
         seed=seed,
+        weights=weights_of([row for row, _ in fitting], train),
     )
     if getattr(base.model, "is_loaded_in_4bit", False):
         peft.prepare_model_for_kbit_training(base.model, use_gradient_checkpointing=False)
@@ -200,17 +215,18 @@ def train_adapter(
         gradient_checkpointing_kwargs={"use_reentrant": False},
     )
     collator = Collator(base.tokenizer.pad_token_id, longest if train.packing else None)
-    trainer = _ExpertTrainer(
-        model=model,
-        args=arguments,
-        train_dataset=Dataset.from_list(plan.samples),
-        eval_dataset=Dataset.from_list([s for batch in validation for s in batch])
-        if validation
-        else None,
-        data_collator=collator,
-        processing_class=base.tokenizer,
-        callbacks=[ProgressAndMetrics(f"expert {name}", out / METRICS)],
-    )
+    with _head_unseen(model):
+        trainer = _ExpertTrainer(
+            model=model,
+            args=arguments,
+            train_dataset=Dataset.from_list(plan.samples),
+            eval_dataset=Dataset.from_list([s for batch in validation for s in batch])
+            if validation
+            else None,
+            data_collator=collator,
+            processing_class=base.tokenizer,
+            callbacks=[ProgressAndMetrics(f"expert {name}", out / METRICS)],
+        )
     check_together(trainer, train.num_processes)
     # On a quantised base, TRL makes the factors bfloat16, in which AdamW's small steps are lost.
     for n, parameter in model.named_parameters():

@@ -73,6 +73,7 @@ def test_summary_has_the_promised_keys(full_report: tuple[Path, dict[str, Any]])
         "seconds",
         "intervals",
         "checks",
+        "chain_breaks",
     }
     assert list(summary["models"]) == list(MODELS)
     for table in summary["models"].values():

@@ -13,7 +13,7 @@ from codemoe.evaluate.codebleu.source import code_start, source_text
 from codemoe.evaluate.codebleu.syntax import subtree_shapes_of
 from codemoe.evaluate.codebleu.tokens import tokens_of
 from codemoe.evaluate.codebleu.tree import unreadable_bytes, without_comments
-from codemoe.languages import LANGUAGES
+from codemoe.languages import LANGUAGES, PROSE
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,27 @@ def read_program(code: str, language: str) -> Program:
 
 
 def read_programs(texts: Sequence[Text]) -> list[Program]:
-    """Like `read_program`, for several texts: one step for all of them after the other."""
+    """Like `read_program`, for several texts: one step for all of them after the other.
+
+    Prose has words and no more: no grammar reads it.
+    """
+    words = {at: code for at, (code, language) in enumerate(texts) if language == PROSE.name}
+    code = _read_code([text for at, text in enumerate(texts) if at not in words])
+    if not words:
+        return code
+    prose, others = iter(_read_prose(list(words.values()))), iter(code)
+    return [next(prose if at in words else others) for at in range(len(texts))]
+
+
+def _read_prose(texts: Sequence[str]) -> list[Program]:
+    tokens = [tuple(_WORD.findall(text)) for text in texts]
+    return [
+        Program(PROSE.name, words, ngrams, Counter(), None, len(text.encode("utf-8", "replace")), 0)
+        for text, words, ngrams in zip(texts, tokens, count_ngrams_of(tokens), strict=True)
+    ]
+
+
+def _read_code(texts: Sequence[Text]) -> list[Program]:
     wholes = parse_all([(source_text(code, language), language) for code, language in texts])
     trees = [without_comments(whole) for whole in wholes]
     tokens = [tuple(tokens_of(*both)) for both in zip(trees, wholes, strict=True)]
@@ -66,12 +86,15 @@ read_references = Remembered(read_programs)
 
 # What a text may begin with that is no token, or part of none. (PHP outside its tags is text.)
 _NO_TOKEN_FIRST = dict.fromkeys(LANGUAGES, "/<-") | {"python": "#\"'", "ruby": "#=_"}
+_WORD = re.compile(r"\w+|[^\w\s]")
 _PREFIXED = re.compile(r"\w+['\"]")
 _CONTINUED = re.compile(r"\\\s|\\$")
 
 
 def has_code(code: str, language: str) -> bool:
     """Whether a program of this text would not be empty; mostly seen without reading it all."""
+    if language == PROSE.name:
+        return bool(code.strip())
     start = code_start(code)
     first = code[start : start + 1]
     if first.isprintable() and language != "php":

@@ -17,7 +17,7 @@ from codemoe.evaluate.codebleu.ngram import (
 )
 from codemoe.evaluate.codebleu.program import Program, read_program, read_references
 from codemoe.evaluate.codebleu.record import EQUAL_WEIGHTS, CodeBleu, Weights, checked_weights
-from codemoe.languages import LANGUAGES, get_language
+from codemoe.languages import get_language
 
 
 def score_pair(
@@ -50,14 +50,14 @@ def checked_reference(code: str, language: str) -> Program:
 def no_reference(code: str, language: str) -> UserError:
     """The error for a reference without code."""
     return UserError(
-        f"a {LANGUAGES[language].label} reference holds no code: {code[:60]!r}",
+        f"a {get_language(language).label} reference holds no code: {code[:60]!r}",
         "give every row a reference program, or drop the row",
     )
 
 
 def count_programs(reference: Program, prediction: Program) -> PairCounts:
     """What two programs share, each thing as often as it is in both."""
-    keywords = LANGUAGES[reference.language].keywords
+    keywords = get_language(reference.language).keywords
     wanted, found = reference.ngrams, prediction.ngrams
     shared = match_ngrams(wanted, found, keywords)
     weight, weight_wanted = weights_of(wanted, shared, keywords)

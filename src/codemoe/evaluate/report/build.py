@@ -8,6 +8,7 @@ from typing import Any
 
 from codemoe.errors import UserError
 from codemoe.eval_config import MODEL_NAMES
+from codemoe.evaluate.report.chain import chain_breaks
 from codemoe.evaluate.report.checks import check_thresholds
 from codemoe.evaluate.report.figures import DARK, LIGHT, all_figures, csv_text, png
 from codemoe.evaluate.report.page import render_page
@@ -39,17 +40,27 @@ def make_report(
     evaluation = read_evaluation(run_dir, split, models)
     summary = build_summary(evaluation)
     checks = check_thresholds(summary, thresholds)
+    breaks = chain_breaks(run_dir)
+    summary["chain_breaks"] = breaks
     summary["checks"] = [asdict(check) for check in checks]
     tables = all_tables(evaluation)
     figures = all_figures(evaluation, thresholds)
     images = {key: (png(figure, LIGHT), png(figure, DARK)) for key, figure in figures.items()}
     page = render_page(
-        evaluation, summary, checks, tables, figures, images, name=name, command=command
+        evaluation,
+        summary,
+        checks,
+        tables,
+        figures,
+        images,
+        name=name,
+        command=command,
+        breaks=breaks,
     )
     files: dict[str, bytes] = {
         "index.html": page.encode(),
         "tables.md": markdown(
-            tables.values(), headline(evaluation), _notes(evaluation, command)
+            tables.values(), headline(evaluation), _notes(evaluation, command, breaks)
         ).encode(),
         "summary.json": (json.dumps(summary, indent=2, allow_nan=False) + "\n").encode(),
     }
@@ -64,11 +75,13 @@ def make_report(
     return summary
 
 
-def _notes(evaluation: Evaluation, command: str) -> list[str]:
+def _notes(evaluation: Evaluation, command: str, breaks: Sequence[str]) -> list[str]:
     notes = [
         " ".join(lead(evaluation)),
         f"Made by `{command}`. Brackets: 95 % intervals (scores: bootstrap; shares: Wilson's).",
     ]
+    if breaks:
+        notes.append("The lossless chain breaks. " + " ".join(f"At {one}." for one in breaks))
     if all(model.total.pass_at_1 is None for model in evaluation.models.values()):
         sandbox = evaluation.sandbox
         why = f" ({sandbox.reason})" if sandbox.reason else ""

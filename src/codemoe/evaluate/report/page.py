@@ -81,6 +81,7 @@ def render_page(
     *,
     name: str,
     command: str,
+    breaks: Sequence[str] = (),
 ) -> str:
     """The self-contained index.html; `images` holds every figure's light and dark PNG."""
     import jinja2
@@ -100,6 +101,7 @@ def render_page(
     return environment.get_template("report.html.j2").render(
         name=name,
         command=command,
+        breaks=breaks,
         headline=_emphasised(headline(evaluation)),
         lead=[_unbroken(sentence) for sentence in lead(evaluation)],
         tiles=tiles(evaluation, summary),

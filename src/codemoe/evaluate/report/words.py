@@ -18,6 +18,7 @@ _MODEL_LABELS = {
     "expert": "Own expert",
     "merged-ties": "Dense merge, TIES",
     "merged-average": "Dense merge, average",
+    "merged-slerp": "Dense merge, SLERP",
     "dense-all": "One model, all languages",
     "moe-token": "Mixture, token routing",
     "moe-sequence": "Mixture",

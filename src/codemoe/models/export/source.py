@@ -10,7 +10,13 @@ from codemoe.errors import UserError
 from codemoe.models.adapters import load_expert
 from codemoe.models.architectures import architecture_of
 from codemoe.models.full_mlps import Expert, FullMlps
-from codemoe.models.load import BaseReference, find_mixture, read_mixture, resolve
+from codemoe.models.load import (
+    BaseReference,
+    expert_folders,
+    find_mixture,
+    read_mixture,
+    resolve,
+)
 from codemoe.models.model_card import hub_id
 from codemoe.models.routers_file import ROUTER_FILE, SequenceRouter, TokenRouters, load_routers
 from codemoe.models.storage.hub import snapshot
@@ -111,7 +117,7 @@ def open_source(argument: str) -> Source:
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"cannot read the config of the base {base_dir}: {error}") from None
     entries = description["experts"]
-    adapters = tuple(moe_dir / entry["path"] for entry in entries)
+    adapters = tuple(expert_folders(moe_dir, description, router_file).values())
     sequence, token_routers = load_routers(
         router_file,
         [entry["name"] for entry in entries],
