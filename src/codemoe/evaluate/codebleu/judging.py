@@ -89,6 +89,9 @@ def judge_chunk(chunk: Chunk) -> list[Judged]:
         return [_judged(chunk, pairs, at, other) for at, other in enumerate(partners)]
     finally:
         if was_enabled:
+            # Into the oldest generation, unread: the next collection would go through all of it.
+            gc.freeze()
+            gc.unfreeze()
             gc.enable()
 
 
