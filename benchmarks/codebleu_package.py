@@ -30,7 +30,9 @@ from typing import Any
 
 from codemoe.evaluate.audit.rows import find_layout, read_pairs
 from codemoe.evaluate.codebleu import score_corpus
+from codemoe.evaluate.codebleu.grammar import grammar_of
 from codemoe.evaluate.codebleu.judging import Pair
+from codemoe.evaluate.codebleu.source import source_text
 from codemoe.evaluate.measure import measure
 
 HERE = Path(__file__).resolve()
@@ -43,6 +45,7 @@ FILES = {
     "mixed_base": "mixed_base_references",
     "mixed_moe": "mixed_references",
 }
+PARSING = "tree-sitter alone, every different text once"
 SEEDS = ("0", "1", "2", "3")
 Row = dict[str, str]
 
@@ -111,6 +114,16 @@ def own(what: str, rows_path: str, cores: int) -> None:
             (Pair(row["language"], row["reference"], row["prediction"]) for row in rows),
             workers=cores,
         )
+    elif what == PARSING:
+        texts = {
+            (source_text(row[key], row["language"]), row["language"])
+            for row in rows
+            for key in ("reference", "prediction")
+        }
+        before = _cpu()
+        wall = time.perf_counter()
+        for text, language in texts:
+            grammar_of(language).parser.parse(text.encode("utf-8", "replace"))
     else:
         score_corpus(*columns, mode=what, workers=cores)  # type: ignore[arg-type]
     print(json.dumps({"wall": time.perf_counter() - wall, "cpu": _cpu() - before}))
@@ -148,6 +161,7 @@ def speed(python: str, rows_path: Path, n: int, repeats: int) -> list[str]:
         for what in ("corrected", "compat", "both modes and audit")
         for cores in (1, 2)
     ]
+    ways.append((PARSING, 1))
     peer: list[dict[str, float]] = []
     found: dict[tuple[str, int], list[dict[str, float]]] = {way: [] for way in ways}
     for turn in range(repeats):

@@ -49,14 +49,14 @@ def test_equal_texts_are_parsed_once() -> None:
     assert other.grammar.language == "cpp"
 
 
-def test_what_was_read_is_remembered_up_to_a_number_of_texts() -> None:
+def test_what_was_read_is_remembered_up_to_a_number_of_characters() -> None:
     read: list[Text] = []
 
     def note(texts: Sequence[Text]) -> list[str]:
         read.extend(texts)
         return [code.upper() for code, _ in texts]
 
-    remembered = Remembered(note, most=2)
+    remembered = Remembered(note, characters=2)
     a, b, c = ("a", "c"), ("b", "c"), ("c", "c")
     assert remembered([a, b, a]) == ["A", "B", "A"]
     assert remembered([a]) == ["A"]
@@ -64,3 +64,8 @@ def test_what_was_read_is_remembered_up_to_a_number_of_texts() -> None:
     assert remembered([c]) == ["C"]  # b goes: it was not used for longest
     assert remembered([a, b]) == ["A", "B"]
     assert read == [a, b, c, b]
+    remembered.forget()
+    long = ("long", "c")
+    assert remembered([long, long]) == ["LONG", "LONG"]  # longer than all that may be kept
+    assert remembered([long]) == ["LONG"]
+    assert read == [a, b, c, b, long, long]

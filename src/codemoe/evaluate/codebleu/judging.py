@@ -11,11 +11,11 @@ from codemoe.evaluate.codebleu.compat import (
     CompatProgram,
     compat_score,
     count_pair,
+    read_compat_predictions,
     read_compat_references,
-    read_compats,
 )
 from codemoe.evaluate.codebleu.counts import PairCounts
-from codemoe.evaluate.codebleu.program import Program, has_code, read_programs, read_references
+from codemoe.evaluate.codebleu.program import Program, has_code, read_predictions, read_references
 from codemoe.evaluate.codebleu.record import Weights
 from codemoe.evaluate.codebleu.score import count_programs, score_counts
 
@@ -89,6 +89,9 @@ def judge_chunk(chunk: Chunk) -> list[Judged]:
         return [_judged(chunk, pairs, at, other) for at, other in enumerate(partners)]
     finally:
         if was_enabled:
+            # Into the oldest generation, unread: the next collection would go through all of it.
+            gc.freeze()
+            gc.unfreeze()
             gc.enable()
 
 
@@ -110,7 +113,7 @@ def _read(pairs: list[Pair], chunk: Chunk) -> list[_Read]:
     references = [(pair.reference, pair.language) for pair in pairs]
     predictions = [(pair.prediction, pair.language) for pair in pairs]
     if "corrected" in chunk.modes or chunk.look:
-        both = zip(read_references(references), read_programs(predictions), strict=True)
+        both = zip(read_references(references), read_predictions(predictions), strict=True)
         read = [
             _Read(not wanted.is_empty, found.is_empty, (wanted, found)) for wanted, found in both
         ]
@@ -123,7 +126,7 @@ def _read(pairs: list[Pair], chunk: Chunk) -> list[_Read]:
         known = [at for at, pair in enumerate(pairs) if pair.language in PACKAGE_LANGUAGES]
         package = zip(
             read_compat_references([references[at] for at in known]),
-            read_compats([predictions[at] for at in known]),
+            read_compat_predictions([predictions[at] for at in known]),
             strict=True,
         )
         for at, programs in zip(known, package, strict=True):
@@ -144,7 +147,7 @@ def _judged(chunk: Chunk, pairs: Sequence[_Read], at: int, other: int | None) ->
     if pair.has_reference and pair.corrected and "corrected" in chunk.modes:
         wanted, found = pair.corrected
         counts = count_programs(wanted, found)
-        strangers = read_programs(strange)
+        strangers = read_predictions(strange)
         if other is not None and (both := pairs[other].corrected):
             strangers.append(both[1])
         for stranger in strangers[:1]:
@@ -152,7 +155,7 @@ def _judged(chunk: Chunk, pairs: Sequence[_Read], at: int, other: int | None) ->
     if pair.has_reference and pair.compat:
         package_wanted, package_found = pair.compat
         package_counts = count_pair(package_wanted, package_found)
-        package_strangers = read_compats(strange)
+        package_strangers = read_compat_predictions(strange)
         if other is not None and (package := pairs[other].compat):
             package_strangers.append(package[1])
         for package_stranger in package_strangers[:1]:

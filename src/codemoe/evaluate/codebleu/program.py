@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from codemoe.evaluate.codebleu.dataflow import Edge, data_flow
 from codemoe.evaluate.codebleu.ngram import Ngrams, count_ngrams_of
 from codemoe.evaluate.codebleu.parsing import Text, parse_all
-from codemoe.evaluate.codebleu.remembered import Remembered
+from codemoe.evaluate.codebleu.remembered import MOST_CHARACTERS, Remembered
 from codemoe.evaluate.codebleu.source import code_start, source_text
 from codemoe.evaluate.codebleu.syntax import subtree_shapes_of
 from codemoe.evaluate.codebleu.tokens import tokens_of
@@ -83,6 +83,7 @@ def _read_code(texts: Sequence[Text]) -> list[Program]:
 
 
 read_references = Remembered(read_programs)
+read_predictions = Remembered(read_programs, MOST_CHARACTERS // 4)
 
 # What a text may begin with that is no token, or part of none. (PHP outside its tags is text.)
 _NO_TOKEN_FIRST = dict.fromkeys(LANGUAGES, "/<-") | {"python": "#\"'", "ruby": "#=_"}

@@ -7,8 +7,8 @@ arithmetic gives away. Written from the package's behaviour, on today's grammars
 from codemoe.evaluate.codebleu.compat.program import (
     CompatProgram,
     read_compat,
+    read_compat_predictions,
     read_compat_references,
-    read_compats,
 )
 from codemoe.evaluate.codebleu.compat.score import (
     PACKAGE_LANGUAGES,
@@ -22,6 +22,6 @@ __all__ = [
     "compat_score",
     "count_pair",
     "read_compat",
+    "read_compat_predictions",
     "read_compat_references",
-    "read_compats",
 ]

@@ -9,7 +9,7 @@ from codemoe.evaluate.codebleu.compat.dataflow import Normal, package_flow
 from codemoe.evaluate.codebleu.compat.subtrees import package_subtrees
 from codemoe.evaluate.codebleu.ngram import Ngrams, count_ngrams_of
 from codemoe.evaluate.codebleu.parsing import Text, parse_all
-from codemoe.evaluate.codebleu.remembered import Remembered
+from codemoe.evaluate.codebleu.remembered import MOST_CHARACTERS, Remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +43,4 @@ def read_compats(texts: Sequence[Text]) -> list[CompatProgram]:
 
 
 read_compat_references = Remembered(read_compats)
+read_compat_predictions = Remembered(read_compats, MOST_CHARACTERS // 4)
