@@ -214,7 +214,8 @@ def test_summary(made_up_run: Path) -> None:
 
 def typed(document: str) -> list[list[str]]:
     """The command lines of a document's shell blocks, in words."""
-    lines = [line for block in blocks(read(document), "sh") for line in block.split("\n")]
+    whole = [block.replace("\\\n", " ") for block in blocks(read(document), "sh")]  # long lines go on
+    lines = [line for block in whole for line in block.split("\n")]
     return [words for line in lines if (words := shlex.split(line, comments=True))]
 
 
