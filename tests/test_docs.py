@@ -213,8 +213,8 @@ def test_summary(made_up_run: Path) -> None:
 
 
 def typed(document: str) -> list[list[str]]:
-    """The command lines of a document's shell blocks, in words."""
-    whole = [block.replace("\\\n", " ") for block in blocks(read(document), "sh")]  # long lines go on
+    """The command lines of a document's shell blocks, in words; `\\` goes on in the next line."""
+    whole = [block.replace("\\\n", " ") for block in blocks(read(document), "sh")]
     lines = [line for block in whole for line in block.split("\n")]
     return [words for line in lines if (words := shlex.split(line, comments=True))]
 
@@ -228,6 +228,8 @@ def test_shell_blocks_name_real_commands_recipes_and_targets() -> None:
     for document in DOCUMENTS:
         for words in typed(document):
             program = words[0].rpartition("/")[2]
+            if program in ("vllm", "llama-server", "ollama"):  # what the gateway stands before
+                continue
             seen.add(program)
             assert program in ("make", "codemoe", "python"), words
             if program == "make":
