@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from codemoe.evaluate.sandbox import Job, Limits, Verdict, probe, run_jobs
+from codemoe.evaluate.sandbox.tier import probe_tier
 
 from .programs import CHEATS, HOSTILE, PLAIN, SLOW, TESTS, Case
 
@@ -99,23 +100,51 @@ def test_nothing_reaches_the_host_or_stays(
 
 def test_an_ordinary_user_is_confined_as_well() -> None:
     """The same sandbox without root; needs an interpreter and sources that others can read."""
-    source = Path(__file__).parents[3] / "src"
-    if os.geteuid() != 0:
-        pytest.skip("this test run is an ordinary user's already")
     code = (
         "from codemoe.evaluate.sandbox import Job, run_jobs\n"
         "v = run_jobs([Job('1', 'python', 'x = 1', 'assert x == 1'),"
         " Job('2', 'python', 'import os; os._exit(0)', '')])\n"
         "print(*(r.status for r in v))"
     )
-    drop = ["setpriv", "--reuid=61999", "--regid=61999", "--clear-groups", "env"]
-    command = [*drop, f"PYTHONPATH={source}", "HOME=/nonexistent", "/usr/bin/python3", "-c", code]
+    assert _as_ordinary_user(code).split() == ["pass", "no_verdict"]
+
+
+def test_what_else_a_user_runs_does_not_count_against_threads() -> None:
+    """Without namespaces the kernel counts all tasks of a user together."""
+    if probe_tier("landlock").tier is None:
+        pytest.skip("no Landlock here")
+    program = (
+        "import threading\n"
+        "def f():\n"
+        "    threads = [threading.Thread(target=int) for _ in range(20)]\n"
+        "    for thread in threads: thread.start()\n"
+        "    return len(threads)\n"
+    )
+    code = (
+        "import subprocess\n"
+        "from codemoe.evaluate.sandbox import Job, run_jobs\n"
+        "others = [subprocess.Popen(['sleep', '60']) for _ in range(80)]\n"
+        "jobs = [Job(str(n), 'python', " + repr(program) + ", 'assert f() == 20') for n in '12']\n"
+        "print(*(r.status for r in run_jobs(jobs, tier='landlock', calibrate=False)))\n"
+        "for other in others: other.kill()\n"
+    )
+    assert _as_ordinary_user(code).split() == ["pass", "pass"]
+
+
+def _as_ordinary_user(code: str) -> str:
+    """What the code prints, run by a user without rights."""
+    source = Path(__file__).parents[3] / "src"
+    if os.geteuid() != 0:
+        pytest.skip("this test run is an ordinary user's already")
     if not Path("/usr/bin/python3").exists():
         pytest.skip("no /usr/bin/python3")
+    drop = ["setpriv", "--reuid=61999", "--regid=61999", "--clear-groups", "env"]
+    command = [*drop, f"PYTHONPATH={source}", "HOME=/nonexistent", "/usr/bin/python3", "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, cwd="/")
     if "ModuleNotFoundError" in done.stderr or "SyntaxError" in done.stderr:
         pytest.skip("sources or interpreter not usable for an ordinary user")
-    assert done.stdout.split() == ["pass", "no_verdict"], done.stderr
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.mark.slow

@@ -46,6 +46,27 @@ def sweep() -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
+def _limits(request: Request) -> dict[str, int]:
+    """The profile's. The kernel counts tasks by user, and an ordinary user's programs are of the
+    user's own: what else the user runs, and other slots' programs, come on top."""
+    limits = request.profile.rlimits()
+    if host_uid(request.slot) is None:
+        limits["nproc"] = _tasks_of(os.getuid()) + limits["nproc"] * (os.cpu_count() or 1)
+    return limits
+
+
+def _tasks_of(uid: int) -> int:
+    """Threads of all processes of a user."""
+    count = 0
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if process.stat().st_uid == uid:
+                count += len(os.listdir(process / "task"))
+        except OSError:  # it has ended meanwhile
+            continue
+    return count
+
+
 def command_line(request: Request, *, confined: bool = True) -> list[str]:
     """A small Python that confines itself and becomes the command.
 
@@ -68,7 +89,7 @@ def command_line(request: Request, *, confined: bool = True) -> list[str]:
         "write": [request.scratch] if request.scratch else [],
         "proc": request.profile.proc or bool(files),
         "seccomp_fd": request.seccomp_fd if confined else None,
-        "rlimits": request.profile.rlimits(),
+        "rlimits": _limits(request),
         "cwd": work,
         "environment": {name: inside(value) for name, value in environment},
     }
