@@ -1,3 +1,4 @@
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -69,3 +70,13 @@ def test_what_was_read_is_remembered_up_to_a_number_of_characters() -> None:
     assert remembered([long, long]) == ["LONG", "LONG"]  # longer than all that may be kept
     assert remembered([long]) == ["LONG"]
     assert read == [a, b, c, b, long, long]
+
+
+@pytest.mark.parametrize("unit", ["a", "a.b"])
+def test_one_long_line_is_read_in_time_linear_in_it(unit: str) -> None:
+    """60 kB take minutes where time grows with the square of a name's length."""
+    started = time.process_time()
+    assert read_program(unit * (60_000 // len(unit)), "java").size > 50_000
+    assert time.process_time() - started < 10
+    # Signs that some grammars read in every way: not parsed whole, so not for ever either.
+    assert read_program("a < b." * 2_000, "cpp").tokens[:2] == ("a", "<")

@@ -25,7 +25,8 @@ ONE_BLOCK_BYTES = 2_048
 WHOLE_BYTES = 262_144
 BLOCK_BYTES = 4_096
 MAX_UNREADABLE = 0.25
-_AMBIGUOUS = re.compile(rb"(?:[\w.]*\s*<\s*){100}")
+MAX_LESS = 100  # signs in a row with one name at most between two of them
+_ONE_NAME = re.compile(rb"\s*+[\w.]*+\s*+")
 # Trees are kept while a text may be read for another purpose: the newest one, and others while
 # all their texts are no longer than this.
 RECENT_CHARACTERS = 131_072
@@ -119,7 +120,7 @@ def _blocks(source: bytes, grammar: Grammar) -> list[tuple[int, int]]:
     """Where to cut the text: nowhere, or at line ends every few kilobytes."""
     if len(source) <= ONE_BLOCK_BYTES:
         return [(0, len(source))]
-    reads_well = len(source) <= WHOLE_BYTES and not _AMBIGUOUS.search(source)
+    reads_well = len(source) <= WHOLE_BYTES and not _is_ambiguous(source)
     if reads_well and len(source) > PROBE_BYTES:
         probe = _tree(grammar, source, [(0, _parsed(grammar, source[:PROBE_BYTES]))])
         reads_well = unreadable_bytes(probe) <= MAX_UNREADABLE * PROBE_BYTES
@@ -135,6 +136,18 @@ def _blocks(source: bytes, grammar: Grammar) -> list[tuple[int, int]]:
         blocks.append((start, min(end, len(source))))
         start = end
     return blocks
+
+
+def _is_ambiguous(source: bytes) -> bool:
+    """Whether a text reads on and on like `a<b<c<`; in time linear in its length."""
+    if source.count(b"<") < MAX_LESS:
+        return False
+    row = 1
+    for between in source.split(b"<")[1:-1]:
+        row = row + 1 if _ONE_NAME.fullmatch(between) else 1
+        if row == MAX_LESS:
+            return True
+    return False
 
 
 class _Lists:
