@@ -2,7 +2,7 @@
 
 Time to the first token (a whole answer of one token, alone), tokens a second of one request alone,
 and of 16 at once. The servers run side by side and are asked in turn; idle ones use no processor.
-    python benchmarks/serving.py [--tokens 48] [--words 40] [--repeats 5]
+    python benchmarks/serving.py [--tokens 96] [--words 40] [--repeats 5]
 """
 
 import argparse
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--tokens", type=int, default=48)
+    parser.add_argument("--tokens", type=int, default=96)
     parser.add_argument("--words", type=int, default=40)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--continuous-batching", action="store_true", help="transformers' own, too")
