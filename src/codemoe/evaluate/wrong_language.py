@@ -74,12 +74,12 @@ def language_of(
 
     With the language that was asked for, that one has the benefit of the doubt: another must be
     clearly likelier, and what it contains (C in C++, JavaScript in TypeScript) is it. Where prose
-    was asked for, code that is some language's for certain is not it.
+    was asked for, nothing is told: words are read as some language's too easily.
     `asked_program` is the code read as that language, where the caller has it.
     Raises UserError for an unknown candidate or one without its grammar installed.
     """
     if asked is not None and get_language(asked) is PROSE:
-        asked = asked_program = None
+        return None
     named = candidates if asked is None else (*candidates, asked)
     names = tuple(dict.fromkeys(get_language(name).name for name in named))
     asked = None if asked is None else get_language(asked).name

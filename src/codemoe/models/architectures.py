@@ -24,9 +24,9 @@ class Architecture:
     attention: str
     attention_projections: tuple[str, ...]
     fused_gate: bool = False
-    head: str = "lm_head"
 
 
+HEAD = "lm_head"  # in all of them
 _QKVO = ("q_proj", "k_proj", "v_proj", "o_proj")
 _LLAMA_LIKE = Architecture(
     "model.layers", "mlp", ("gate_proj", "up_proj", "down_proj"), "act_fn", "self_attn", _QKVO
@@ -77,7 +77,6 @@ ARCHITECTURES: dict[str, Architecture] = {
         "act",
         "attention",
         ("query_key_value", "dense"),
-        head="embed_out",
     ),
     "gptj": replace(
         _GPT2_LIKE,
@@ -119,7 +118,7 @@ def target_modules(
     mlp = tuple(f"{row.mlp}.{name}" for name in row.mlp_projections)
     attention = tuple(f"{row.attention}.{name}" for name in row.attention_projections)
     both = mlp + attention
-    return {"mlp": mlp, "attention": attention, "both": both, "all": (*both, row.head)}[target]
+    return {"mlp": mlp, "attention": attention, "both": both, "all": (*both, HEAD)}[target]
 
 
 def layers_of(model: "nn.Module") -> "nn.ModuleList":

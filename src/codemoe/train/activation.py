@@ -13,6 +13,8 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from codemoe.models.architectures import HEAD
+
 # How often `both` draws `completion`: acting without having changed how the prompt is read is the
 # harder of the two, and what a mixture does by default.
 COMPLETION_SHARE = 0.85
@@ -38,12 +40,11 @@ class ActivationMask:
         self.current_BT1: torch.Tensor | None = None
         self._places: tuple[torch.Tensor, torch.Tensor] | None = None
         self._generating = False
-        heads = ("lm_head", "embed_out")
         for name, module in model.named_modules():
             if isinstance(module, Masked):
                 module.mask = self
             # The head sees some columns only; an expert in it acts on all tokens anyway.
-            if isinstance(module, LoraLayer) and not name.endswith(heads):
+            if isinstance(module, LoraLayer) and not name.endswith(HEAD):
                 # DoRA's update also scales the base's output; B gives only a part of it.
                 updates = dict(module.lora_B.items()) | dict(module.lora_magnitude_vector.items())
                 for update in updates.values():
