@@ -184,7 +184,7 @@ def main() -> None:
     ways: dict[str, Recipe] = {}
     for keys in options.align:
         own = [f"align.{key}" for key in keys.split()]
-        name = f"name={options.name}-{folder_name(own)}"
+        name = f"name={options.name}-{folder_name(keys, own)}"
         recipe = load_recipe(options.recipe, [*common, *own, name])
         ways[keys] = made(recipe, [before, *ways.values()])
         publish(told(options, before, ways), options.out)
