@@ -28,8 +28,9 @@ demo-fast: $(STAMP) sandbox
 browser:
 	@./scripts/install-chromium.sh
 
+# A process for each core, and in it one thread: tests are many small things.
 test: $(STAMP) sandbox browser
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 # Every recipe in small: twenty minutes or so.
 smoke: $(STAMP) sandbox
