@@ -125,7 +125,7 @@ def test_version(call: Callable[..., Finished]) -> None:
         ("run", "--fast"),
         ("score",),
         ("execute",),
-        ("generate", "model"),
+        ("generate",),
         ("export", "model", "out"),
     ],
 )

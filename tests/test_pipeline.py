@@ -40,6 +40,7 @@ base:
 experts:
   lora: {rank: 2, alpha: 4}
   train: {steps: 8, batch_size: 2, warmup_steps: 2, logging_steps: 2, checkpoint_steps: 4}
+merge: {methods: [ties, average, slerp]}
 router: {samples_per_expert: 12, gate_tokens_per_expert: 200, folds: 2}
 eval: {samples_per_language: 2, max_new_tokens: 16, batch_size: 2, execute: never}
 """
@@ -51,13 +52,14 @@ STAGES = (
     "experts/dense-all",
     "merged/ties",
     "merged/average",
+    "merged/slerp",
     "moe",
     "router",
     *(f"eval/{name}/test" for name in MODEL_NAMES),
     "report",
 )
 # Their outputs hold nothing that depends on time; those of eval and report hold seconds.
-TIMELESS = STAGES[:9]
+TIMELESS = STAGES[:10]
 
 # Two threads would wait for each other more than they compute on a model this small.
 ENVIRONMENT = {"OMP_NUM_THREADS": "1"}

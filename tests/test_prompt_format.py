@@ -16,10 +16,9 @@ from codemoe.data.rows import Row
 from codemoe.evaluate.answers import answer_rows
 from codemoe.evaluate.contenders import CONTENDERS
 from codemoe.evaluate.memory import PeakMemory
-from codemoe.models.ask import answer
+from codemoe.models.ask import Question, answer
 from codemoe.models.load import load_base, load_model
 from codemoe.models.reference import BaseReference
-from codemoe.models.sampling import Sampling
 from codemoe.recipe import LoraConfig, TrainConfig
 from codemoe.recipe_file import make_recipe
 from codemoe.train.sft import train_adapter
@@ -125,13 +124,10 @@ def test_training_evaluation_and_serving_read_the_same_tokens(
         memory.close()
         assert evaluated[: len(prompt)] == prompt, name
 
-    for options in ({}, {"expert": "two"}):
-        served = seen(
-            lambda options=options: answer(  # type: ignore[misc]
-                str(run), ROW.text, ROW.language, 1, Sampling(), **options
-            )
-        )
-        assert served[: len(prompt)] == prompt, options
-    routed = seen(lambda: answer(str(run), ROW.text, None, 1, Sampling()))
+    for expert in (None, "two"):
+        question = Question(ROW.text, ROW.language, max_new_tokens=1, expert=expert)
+        served = seen(lambda question=question: answer(load_model(str(run)), question))  # type: ignore[misc]
+        assert served[: len(prompt)] == prompt, expert
+    routed = seen(lambda: answer(load_model(str(run)), Question(ROW.text, max_new_tokens=1)))
     unnamed = encode_example(base.tokenizer, ROW.text, None, ROW.code)
     assert routed[: unnamed.completion_start] == unnamed.input_ids[: unnamed.completion_start]

@@ -55,7 +55,7 @@ def test_every_error_is_reported_at_once_with_its_key() -> None:
         "12 errors in the recipe:",
         "  name: this key is required",
         "  languages: unknown language 'klingon', 'elvish'; known: python, java, javascript, cpp, "
-        "c, csharp, go, php, typescript, rust, ruby",
+        "c, csharp, go, php, typescript, rust, ruby, prose",
         "  seed: Input should be greater than or equal to 0 (found -1)",
         "  data: valid_fraction and test_fraction leave nothing to train on",
         "  base: this key is required",

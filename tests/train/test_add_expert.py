@@ -15,12 +15,11 @@ from codemoe.data.prompt import encode_prompt
 from codemoe.data.rows import Row
 from codemoe.errors import UserError
 from codemoe.models.adapter_moe import one_hot_gates
-from codemoe.models.ask import answer
+from codemoe.models.ask import Question, answer
 from codemoe.models.generate import route_prompts
 from codemoe.models.load import CodeModel, attach_experts, load_base, load_model
 from codemoe.models.reference import BaseReference
 from codemoe.models.routers_file import ROUTER_FILE, load_routers, save_routers
-from codemoe.models.sampling import Sampling
 from codemoe.routing.extend import MAX_OLD_CHANGED
 from codemoe.train.add_expert import add_expert
 from codemoe.train.router_features import KINDS
@@ -133,9 +132,10 @@ def test_a_huge_offset_does_change_old_routing(
 
 
 def test_generate_opens_it(made: dict[str, Any]) -> None:
-    named = answer(made["path"], "anything", "rust", 2, Sampling())
+    model = load_model(made["path"])
+    named = answer(model, Question("anything", "rust", max_new_tokens=2))
     assert named["routing"]["expert"] == "rust"
-    routed = answer(made["path"], WORDS["rust"][0].format(n=7), None, 2, Sampling())
+    routed = answer(model, Question(WORDS["rust"][0].format(n=7), max_new_tokens=2))
     assert routed["routing"]["by"] == "the sequence router"
     assert set(routed["routing"]["probabilities"]) == {"python", "java", "rust"}
 

@@ -21,7 +21,7 @@ def chat(
     top_p: Annotated[float, typer.Option(help="Nucleus sampling; 1 is off.")] = 1.0,
     seed: Annotated[int, typer.Option(help="For sampling.")] = 0,
 ) -> None:
-    """A session with a model: tasks, answers as they are written, and commands between them.
+    """A session with a model: task after task, and commands.
 
     Earlier tasks are read again before a new one. Ctrl-C stops an answer; Ctrl-D ends the session.
     /help lists the commands. For example: codemoe chat runs/demo
