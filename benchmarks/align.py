@@ -30,15 +30,15 @@ from codemoe.sweep.variants import folder_name
 NEEDED = ("data", "base", "experts", "align", "eval")
 
 
-def made(recipe: Recipe, donors: Sequence[Recipe]) -> Recipe:
+def made(recipe: Recipe, donors: Sequence[Path]) -> Recipe:
     """All stages up to the evaluation of the experts; what a donor has is not made again."""
     recipe.run_dir.mkdir(parents=True, exist_ok=True)
     cache = recipe.run_dir / ".cache"
     if donors and not cache.exists():  # verdicts of the same answers
-        (donors[0].run_dir / ".cache").mkdir(exist_ok=True)
-        cache.symlink_to((donors[0].run_dir / ".cache").resolve())
+        (donors[0] / ".cache").mkdir(exist_ok=True)
+        cache.symlink_to((donors[0] / ".cache").resolve())
     stages = tuple(stage for stage in STAGES if stage.name in NEEDED)
-    with share_from(recipe.run_dir, [one.run_dir for one in donors]):
+    with share_from(recipe.run_dir, donors):
         run_stages(recipe, stages)
     return recipe
 
@@ -165,6 +165,7 @@ def main() -> None:
     parser.add_argument("--align", action="append", default=[], help="keys of `align`, a way each")
     parser.add_argument("--set", action="append", default=[], help="another key of the recipe")
     parser.add_argument("--runs", default="runs", help="where runs are kept")
+    parser.add_argument("--donor", action="append", default=[], type=Path, help="a run to share")
     parser.add_argument("--name", default="before", help="of the run without alignment")
     parser.add_argument("--rows", type=int, default=200, help="held-out rows a language")
     parser.add_argument("--split", choices=("test", "valid"), default="test")
@@ -180,13 +181,13 @@ def main() -> None:
         f"eval.samples_per_language={options.rows}",
         *options.set,
     ]
-    before = made(load_recipe(options.recipe, [*common, f"name={options.name}"]), ())
+    before = made(load_recipe(options.recipe, [*common, f"name={options.name}"]), options.donor)
     ways: dict[str, Recipe] = {}
     for keys in options.align:
         own = [f"align.{key}" for key in keys.split()]
         name = f"name={options.name}-{folder_name(keys, own)}"
         recipe = load_recipe(options.recipe, [*common, *own, name])
-        ways[keys] = made(recipe, [before, *ways.values()])
+        ways[keys] = made(recipe, [before.run_dir, *(one.run_dir for one in ways.values())])
         publish(told(options, before, ways), options.out)
 
 

@@ -117,9 +117,9 @@ def write_weights(
     """
     attempt = {"config": config_hash(_plain(config)), "boot": _boot()}
     written = _begin(partial, attempt, shards)
-    todo = [shard for shard in shards if shard.file not in written]
+    missing = [shard for shard in shards if shard.file not in written]
     total = sum(shard.num_bytes for shard in shards)
-    left = sum(shard.num_bytes for shard in todo)
+    left = sum(shard.num_bytes for shard in missing)
     _refuse_full_disk(partial, left)
     journal = partial / _JOURNAL
 

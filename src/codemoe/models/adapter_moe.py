@@ -9,6 +9,7 @@ arXiv:2106.09685; acting from a marker on only: Activated LoRA, arXiv:2504.12397
 
 # B batch, T tokens, D input features, O output features, E experts, R sum of the experts' ranks
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -100,12 +101,12 @@ def _of_ranks(gates_BTE: torch.Tensor, ranks: Ranks) -> torch.Tensor:
 _MIN_COLUMNS = 8
 
 
-class MixtureModule(nn.Module):
+class MixtureModule(nn.Module, ABC):
     """What `MixtureLayers` steers: a part of the model in which experts act."""
 
+    @abstractmethod
     def expert_parameters(self) -> int:
         """Those of all experts together."""
-        raise NotImplementedError
 
 
 class StackedLora(MixtureModule):

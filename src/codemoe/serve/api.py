@@ -32,6 +32,7 @@ from codemoe.serve.served import Served, default_name
 from codemoe.serve.settings import Settings
 from codemoe.serve.shapes import Form, Reply
 from codemoe.serve.stream import Disconnected, EventStream, unless_disconnected
+from codemoe.serve.worker import Worker
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": replies.ErrorReply},
@@ -46,9 +47,7 @@ class Service:
         self.settings = settings
         self.tests = TestRuns(judge)
         self.metrics = Metrics()
-        self.engine: Engine | Gateway = (Gateway if settings.upstream else Engine)(
-            settings, self.metrics
-        )
+        self.engine: Worker = (Gateway if settings.upstream else Engine)(settings, self.metrics)
         self.served: Served | None = None
 
     def start(self, argument: str, when_over: Callable[[], None]) -> None:

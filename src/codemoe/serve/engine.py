@@ -10,27 +10,24 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Literal
 
 import torch
 
 from codemoe.models.load import CodeModel
 from codemoe.models.routes import Route
 from codemoe.models.running import Running
-from codemoe.serve.errors import ApiError, OutOfMemory, is_out_of_memory, not_ready
-from codemoe.serve.events import Event, Failed, Wanted, Wrote
+from codemoe.serve.errors import ApiError, OutOfMemory, going_down, is_out_of_memory, not_ready
+from codemoe.serve.events import Failed, Wanted, Wrote
 from codemoe.serve.metrics import Metrics
 from codemoe.serve.rows import Row
 from codemoe.serve.settings import Settings
+from codemoe.serve.worker import Deliver, Worker
 
 logger = logging.getLogger("codemoe.serve")
 
-State = Literal["starting", "ready", "draining", "failed", "stopped"]
-Deliver = Callable[[Sequence[Event]], None]
-
 
 class Ticket:
-    """One request in the engine. `deliver` is called in the engine's thread and must not wait."""
+    """One request in the engine."""
 
     def __init__(self, rows: list[Row], deliver: Deliver) -> None:
         self.rows = rows
@@ -41,51 +38,16 @@ class Ticket:
         self.has_text = False
 
 
-class Engine:
+class Engine(Worker):
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        self.settings = settings
-        self.metrics = metrics
-        self.model: CodeModel | None = None
-        self.error: BaseException | None = None  # why loading failed
+        super().__init__(settings, metrics)
         self._changed = threading.Condition()
         self._waiting: deque[tuple[Ticket, Row]] = deque()
         self._rows: list[tuple[Ticket, Row]] = []  # that run
-        self._running = self._nothing_running()
-        self._stopping = False
-        self._over = False
-        self.draining = False  # what is here is finished, nothing new is taken
-        self._thread: threading.Thread | None = None
-
-    def start(self, load: Callable[[], CodeModel], when_over: Callable[[], None]) -> None:
-        """Load the model and serve, in a thread; `when_over` is called there when it ends."""
-
-        def run() -> None:
-            try:
-                self._load_and_serve(load)
-            finally:
-                self._give_up(not_ready("the server is going down", "shutting_down"))
-                when_over()
-
-        self._thread = threading.Thread(target=run, name="engine", daemon=True)
-        self._thread.start()
-
-    @property
-    def is_alive(self) -> bool:
-        return self._thread is not None and self._thread.is_alive()
-
-    @property
-    def state(self) -> State:
-        if self._stopping:
-            return "stopped"
-        if self._over or not self.is_alive:
-            return "failed"
-        if self.draining:
-            return "draining"
-        return "starting" if self.model is None else "ready"
+        self._running: dict[bool, Running] = {}
 
     @property
     def open_rows(self) -> int:
-        """Answers that wait or are being written."""
         with self._changed:
             return len(self._waiting) + len(self._rows)
 
@@ -97,8 +59,7 @@ class Engine:
         rows = [Row(self.model, index, one) for index, one in enumerate(wanted)]
         ticket = Ticket(rows, deliver)
         with self._changed:
-            if self._over:
-                raise not_ready("the server is going down", "shutting_down")
+            self._refuse_if_ending()
             if len(self._waiting) + len(rows) > self.settings.max_queue:
                 raise ApiError(
                     429,
@@ -120,22 +81,18 @@ class Engine:
             self._count()
             self._changed.notify()
 
-    def stop(self, timeout_s: float = 5.0) -> None:
-        """End what is left with an error, and the thread with it."""
-        with self._changed:
-            self._stopping = True
-            self._changed.notify()
-        if self._thread is not None:
-            self._thread.join(timeout_s)
-        # In the middle of a long pass nobody else would tell them.
-        self._give_up(not_ready("the server is going down", "shutting_down"))
+    @property
+    def _is_ready(self) -> bool:
+        return self.model is not None
 
-    def _load_and_serve(self, load: Callable[[], CodeModel]) -> None:
-        try:
-            self.model = load()
-        except BaseException as error:
-            self.error = error
-            return
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify()
+
+    def _serve(self, model: CodeModel) -> None:
+        # One batch for a chosen expert a row, one for token gates.
+        self._running = {by_token: Running(model, by_token) for by_token in (False, True)}
+        self.model = model
         while self._wait_for_work():
             self._drop_cancelled()
             self._admit()
@@ -146,13 +103,6 @@ class Engine:
             while not (self._stopping or self._waiting or self._rows):
                 self._changed.wait()
             return not self._stopping
-
-    def _nothing_running(self) -> dict[bool, Running]:
-        """One batch for a chosen expert a row, one for token gates."""
-        model = self.model
-        if model is None:
-            return {}
-        return {by_token: Running(model, by_token) for by_token in (False, True)}
 
     def _drop_cancelled(self) -> None:
         left = [row for ticket, row in self._rows if ticket.cancelled]
@@ -167,8 +117,6 @@ class Engine:
 
     def _admit(self) -> None:
         """Read the prompts of those who may join now; those that are routed alike together."""
-        if not self._running:
-            self._running = self._nothing_running()
         groups: dict[Route, list[tuple[Ticket, Row]]] = {}
         for ticket, row in self._take():
             kind = replace(row.wanted.route, experts=(), follow_fences=False)
@@ -263,16 +211,15 @@ class Engine:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def _give_up(self, error: ApiError) -> None:
+    def _give_up(self) -> None:
         with self._changed:
-            self._over = True
             tickets = {ticket for ticket, _ in (*self._waiting, *self._rows)}
             self._waiting.clear()
             self._rows = []
             self._count()
         for ticket in tickets:
             if not ticket.cancelled:
-                ticket.deliver([Failed(error)])
+                ticket.deliver([Failed(going_down())])
 
     def _count(self) -> None:
         self.metrics.rows(len(self._rows), len(self._waiting))

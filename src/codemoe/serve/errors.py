@@ -50,6 +50,10 @@ def not_ready(what: str, code: str, retry_after_s: int = 1) -> ApiError:
     return ApiError(503, what, code, headers={"Retry-After": str(retry_after_s)})
 
 
+def going_down() -> ApiError:
+    return not_ready("the server is going down", "shutting_down")
+
+
 def as_api_error(error: BaseException) -> ApiError:
     """What a client may know of an error. Our own mistakes say nothing of the inside."""
     if isinstance(error, ApiError):

@@ -8,7 +8,7 @@ bounds are the same.
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -16,12 +16,12 @@ from codemoe.errors import UserError
 from codemoe.models.generate import route_prompts
 from codemoe.models.load import CodeModel
 from codemoe.models.routes import Choice, named
-from codemoe.serve.engine import Deliver, State
-from codemoe.serve.errors import ApiError, not_ready
+from codemoe.serve.errors import ApiError, going_down, not_ready
 from codemoe.serve.events import Begun, Ended, Event, Failed, Wanted, Wrote
 from codemoe.serve.metrics import Metrics
 from codemoe.serve.settings import Settings
 from codemoe.serve.upstream import Upstream
+from codemoe.serve.worker import Deliver, Worker
 
 logger = logging.getLogger("codemoe.serve")
 
@@ -36,50 +36,13 @@ class GatewayTicket:
         self.cancelled = False
 
 
-class Gateway:
+class Gateway(Worker):
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        self.settings = settings
-        self.metrics = metrics
-        self.model: CodeModel | None = None
-        self.error: BaseException | None = None
-        self.draining = False
-        self._stopping = False
+        super().__init__(settings, metrics)
         self._tickets: set[GatewayTicket] = set()
         self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._base: str | None = settings.upstream_base
-
-    def start(self, load: Callable[[], CodeModel], when_over: Callable[[], None]) -> None:
-        """Load the model, whose router is wanted, and serve; in a thread, as the engine does."""
-
-        def run() -> None:
-            try:
-                self.model = load()
-                _check(self.model)
-                asyncio.run(self._serve())
-            except BaseException as error:
-                self.error = error
-            finally:
-                self._give_up()
-                when_over()
-
-        self._thread = threading.Thread(target=run, name="gateway", daemon=True)
-        self._thread.start()
-
-    @property
-    def is_alive(self) -> bool:
-        return self._thread is not None and self._thread.is_alive()
-
-    @property
-    def state(self) -> State:
-        if self._stopping:
-            return "stopped"
-        if not self.is_alive or self.error is not None:
-            return "failed"
-        if self.draining:
-            return "draining"
-        return "starting" if self._loop is None else "ready"
 
     @property
     def open_rows(self) -> int:
@@ -101,6 +64,7 @@ class Gateway:
                 headers={"Retry-After": "1"},
             )
         with self._lock:
+            self._refuse_if_ending()
             self._tickets.add(ticket)
         self._count()
         self._loop.call_soon_threadsafe(self._begin, ticket)
@@ -114,16 +78,24 @@ class Gateway:
             with suppress(RuntimeError):  # a loop that is closed has dropped it
                 loop.call_soon_threadsafe(self._cancel, ticket)
 
-    def stop(self, timeout_s: float = 5.0) -> None:
-        self._stopping = True
-        if self._loop is not None:
-            with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._stopped.set)
-        if self._thread is not None:
-            self._thread.join(timeout_s)
-        self._give_up()
+    @property
+    def _is_ready(self) -> bool:
+        return self._loop is not None
 
-    async def _serve(self) -> None:
+    def _wake(self) -> None:
+        if self._loop is not None:
+            with suppress(RuntimeError):  # a loop that is closed has seen it
+                self._loop.call_soon_threadsafe(self._stopped.set)
+
+    def _serve(self, model: CodeModel) -> None:
+        if model.mixture is None:
+            raise UserError(
+                "a gateway chooses among experts, and this model is dense", "serve it as it is"
+            )
+        self.model = model
+        asyncio.run(self._run())
+
+    async def _run(self) -> None:
         self._stopped = asyncio.Event()
         self._room = asyncio.Semaphore(self.settings.max_batch)
         self._routing = asyncio.Lock()  # one pass at a time; the model is one
@@ -245,15 +217,8 @@ class Gateway:
         with self._lock:
             left, self._tickets = self._tickets, set()
         for ticket in left:
-            self._tell(ticket, Failed(not_ready("the server is going down", "shutting_down")))
+            self._tell(ticket, Failed(going_down()))
         self._count()
 
     def _count(self) -> None:
         self.metrics.rows(self.open_rows, 0)
-
-
-def _check(model: CodeModel) -> None:
-    if model.mixture is None:
-        raise UserError(
-            "a gateway chooses among experts, and this model is dense", "serve it as it is"
-        )

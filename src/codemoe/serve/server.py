@@ -44,7 +44,7 @@ def serve(argument: str, settings: Settings, judge: Judge | None = None) -> None
     if isinstance(service.engine.error, UserError):
         raise service.engine.error
     if service.engine.error is not None:
-        raise RuntimeError("the model could not be loaded") from service.engine.error
+        raise RuntimeError("the model could not be loaded or served") from service.engine.error
     if service.engine.is_alive:
         # In the middle of a pass, which nothing can interrupt.
         logging.shutdown()

@@ -7,12 +7,22 @@ import os
 from collections.abc import Sequence
 from ctypes import c_int64, c_void_p
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 _MANY = 10**8  # numbers: merging so many takes NumPy longer than compiling takes
 _loaded: list["Kernels"] = []
+
+
+class Terms(NamedTuple):
+    """How a consensus adds up the task vectors of M models; see kernels.c."""
+
+    weight_M1: np.ndarray
+    shares_M1: np.ndarray | None
+    elect: int  # 0 not at all, 1 weighted, 2 without weights
+    divisor: float
+    scale: float
 
 
 class Kernels:
@@ -56,21 +66,13 @@ class Kernels:
         )
 
     def add_up(
-        self,
-        base: np.ndarray,
-        deltas_MB: np.ndarray,
-        weight: np.ndarray,
-        shares: np.ndarray | None,
-        elect: int,
-        divisor: float,
-        scale: float,
-        out: np.ndarray,
+        self, base: np.ndarray, deltas_MB: np.ndarray, terms: Terms, out: np.ndarray
     ) -> None:
         """`consensus._Plain` and `_Elected`, with the base."""
         models, size = deltas_MB.shape
         self._library.add_up(
-            base.ctypes.data, deltas_MB.ctypes.data, models, size, weight.ctypes.data,
-            _address(shares), elect, divisor, scale, out.ctypes.data,
+            base.ctypes.data, deltas_MB.ctypes.data, models, size, *_numbers(terms),
+            out.ctypes.data,
         )  # fmt: skip
 
     def merged(
@@ -80,16 +82,12 @@ class Kernels:
         coins: Sequence[tuple[np.ndarray, int] | None],
         faces: Sequence[np.ndarray],
         factors: np.ndarray | None,
-        weight: np.ndarray,
-        shares: np.ndarray | None,
-        elect: int,
-        divisor: float,
-        scale: float,
+        terms: Terms,
         out: np.ndarray,
     ) -> bool:
         """`task_vectors`, `keep_largest` (bits and equal, which counts down) or `flip`, and
         `add_up` in one; `raw` is 1 + M rows of bfloat16. Whether all numbers are finite."""
-        models = len(weight)
+        models = len(terms.weight_M1)
         bits = faced = first = None
         if coins:
             bits = (c_void_p * models)(*(c and c[0].ctypes.data for c in coins))
@@ -98,14 +96,17 @@ class Kernels:
         bits_at_cut, equal = cuts or (None, None)
         broken = self._library.merged(
             raw.ctypes.data, models, len(out), _address(bits_at_cut), _address(equal),
-            bits, first, faced, _address(factors), weight.ctypes.data, _address(shares),
-            elect, divisor, scale, out.ctypes.data,
+            bits, first, faced, _address(factors), *_numbers(terms), out.ctypes.data,
         )  # fmt: skip
         return not broken
 
     def to_bfloat16(self, values: np.ndarray, out: np.ndarray) -> None:
         """`from_float32`."""
         self._library.to_bfloat16(values.ctypes.data, len(values), out.ctypes.data)
+
+
+def _numbers(terms: Terms) -> tuple[Any, ...]:
+    return (terms.weight_M1.ctypes.data, _address(terms.shares_M1), *terms[2:])
 
 
 def _address(array: np.ndarray | None) -> int | None:

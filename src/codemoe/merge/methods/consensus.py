@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from codemoe.merge.kernels import Kernels, kernels
-from codemoe.merge.methods.inputs import Inputs, blocks, column, size_of
+from codemoe.merge.kernels import Kernels, Terms, kernels
+from codemoe.merge.methods.inputs import Inputs, StoredBfloat16, blocks, column, size_of
 from codemoe.merge.methods.sparse import Sparse, Thinner, thinner
 
 Rescale = Literal["none", "chance", "l1"]
@@ -45,8 +45,8 @@ def merge(
     """The merged tensor, block by block."""
     factors = _l1_factors(inputs, sparse) if how.rescale == "l1" else [1.0] * inputs.count
     thin = thinner(inputs, sparse, by_chance=how.rescale == "chance")
-    if (quick := kernels()) and inputs.in_bfloat16() and thin.fuses:
-        yield from _fused(quick, inputs, weight, thin, factors, how)
+    if (quick := kernels()) and inputs.bfloat16 and thin.fuses:
+        yield from _fused(quick, inputs, inputs.bfloat16, weight, thin, factors, how)
         return
     sums: _Plain | _Elected | None = None
     scratch_MB = np.empty((0, 0), np.int32)
@@ -59,7 +59,7 @@ def merge(
         if any(factor != 1 for factor in factors):
             np.multiply(deltas_MB, column(factors), out=deltas_MB)
         if quick:
-            quick.add_up(base, deltas_MB, *sums.terms, sums.sum)
+            quick.add_up(base, deltas_MB, sums.terms, sums.sum)
             yield sums.sum
             continue
         total = sums.total(deltas_MB)
@@ -74,6 +74,7 @@ _FUSED_BLOCK = 4  # of bfloat16, so many times as long a block takes no more mem
 def _fused(
     quick: Kernels,
     inputs: Inputs,
+    stored: StoredBfloat16,
     weight: Sequence[float],
     thin: Thinner,
     factors: Sequence[float],
@@ -86,18 +87,14 @@ def _fused(
     for first, last in blocks(inputs, times=_FUSED_BLOCK):
         if len(out) != last - first:  # the first and the last block
             out = np.empty(last - first, np.float32)
-        coins, raw = thin.take(last - first), inputs.raw(first, last)
-        if not quick.merged(raw, cuts, coins, thin.faces, times, *sums.terms, out):
-            inputs.refuse_broken(first, last)
+        coins, raw = thin.take(last - first), stored.read(first, last)
+        if not quick.merged(raw, cuts, coins, thin.faces, times, sums.terms, out):
+            stored.refuse_broken(first, last)
         yield out
 
 
 def _whole_rows(sparse: Sequence[Sparse]) -> bool:
     return any(one.kind == "rank" and one.thins for one in sparse)
-
-
-# Weights, shares or None, election (0 none, 1 weighted, 2 not), divisor, scale: see kernels.c.
-Terms = tuple[np.ndarray, np.ndarray | None, int, float, float]
 
 
 class _Plain:
@@ -121,7 +118,7 @@ class _Plain:
     @property
     def terms(self) -> Terms:
         """The same for kernels, which also scale it and put it on top of the base."""
-        return self._weight_M1, None, 0, self._divisor, self._scale
+        return Terms(self._weight_M1, None, 0, self._divisor, self._scale)
 
 
 class _Elected:
@@ -188,7 +185,7 @@ class _Elected:
     def terms(self) -> Terms:
         """The same for kernels, which also scale it and put it on top of the base."""
         elect = 1 if self._how.elect == "weighted" else 2
-        return self._weight_M1, self._all_shares, elect, 1.0, self._how.scale
+        return Terms(self._weight_M1, self._all_shares, elect, 1.0, self._how.scale)
 
     def _count(self, mask_MB: np.ndarray, side: np.ndarray) -> None:
         """Who is on a side, as bits, or the sum of their shares."""

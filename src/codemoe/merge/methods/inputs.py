@@ -13,6 +13,18 @@ _CACHED = 1 << 17  # numbers that stay in a core's cache
 _SHORTEST = 1 << 10  # below, calls cost more than arithmetic
 
 
+class StoredBfloat16(Protocol):
+    """The base and then every model as they are stored, for kernels that take bfloat16."""
+
+    def read(self, first: int, last: int) -> np.ndarray:
+        """Their bytes: 1 + M rows of last - first numbers, in a buffer as `tensor` fills one."""
+        ...
+
+    def refuse_broken(self, first: int, last: int) -> None:
+        """Raise UserError that says where a number of these is not finite."""
+        ...
+
+
 class Inputs(Protocol):
     """One tensor of M models and, for most methods, of their base.
 
@@ -27,6 +39,7 @@ class Inputs(Protocol):
     block: int  # elements in a block, about
     spare: int  # elements of each model that may be held in memory besides
     seed: int
+    bfloat16: StoredBfloat16 | None  # where the base and all models are stored so
 
     def tensor(self, model: int, first: int, last: int) -> np.ndarray: ...
 
@@ -36,21 +49,11 @@ class Inputs(Protocol):
         """The base, and every model minus it (arXiv:2212.04089) as the rows of one (M, B) array."""
         ...
 
-    def in_bfloat16(self) -> bool:
-        """Whether the base and all models are stored so, and `raw` has what it promises."""
-        ...
-
-    def raw(self, first: int, last: int) -> np.ndarray:
-        """The bytes of the base and then of every model, for kernels."""
-        ...
-
-    def refuse_broken(self, first: int, last: int) -> None:
-        """Raise UserError that says where a number of these is not finite."""
-        ...
-
 
 class Arrays:
     """Inputs that are in memory already."""
+
+    bfloat16: StoredBfloat16 | None = None
 
     def __init__(
         self,
@@ -78,15 +81,6 @@ class Arrays:
     def task_vectors(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
         base = self.base(first, last)
         return base, np.stack([tensor[first:last] for tensor in self._tensors]) - base
-
-    def in_bfloat16(self) -> bool:
-        return False
-
-    def raw(self, first: int, last: int) -> np.ndarray:
-        raise NotImplementedError  # never asked for
-
-    def refuse_broken(self, first: int, last: int) -> None:
-        return
 
 
 def size_of(inputs: Inputs) -> int:

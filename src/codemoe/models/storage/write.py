@@ -119,8 +119,8 @@ def write_shards(
     """
     _keep_memory()
     hashes = dict(written or {})
-    todo = [shard for shard in shards if shard.file not in hashes]
-    queue, stop = _Queue([_OpenShard(shard, folder) for shard in todo], threads), Event()
+    missing = [shard for shard in shards if shard.file not in hashes]
+    queue, stop = _Queue([_OpenShard(shard, folder) for shard in missing], threads), Event()
 
     def work() -> None:
         while not stop.is_set() and (job := queue.take()) is not None:

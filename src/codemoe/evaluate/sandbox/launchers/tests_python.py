@@ -160,11 +160,11 @@ def prelude(prompt, entry_point):
     defined = [node for node in tree.body if isinstance(node, DEFINITIONS)]
     if defined and end == len(lines):
         asked.add(defined[-1].name)  # the one that the completion goes on with
-    # Only what has a body: a stub is there to be filled in.
+    # Only what has a body: the rest is there to be filled in.
     tree.body = [
         node
         for node in tree.body
-        if not isinstance(node, DEFINITIONS) or not (node.name in asked or is_stub(node, asked))
+        if not isinstance(node, DEFINITIONS) or not (node.name in asked or lacks_body(node, asked))
     ]
     try:
         exec(compile(tree, "prompt.py", "exec", 0, True), namespace)
@@ -177,9 +177,9 @@ def prelude(prompt, entry_point):
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
-def is_stub(node, asked):
+def lacks_body(node, asked):
     if isinstance(node, ast.ClassDef) and any(
-        isinstance(part, DEFINITIONS) and (part.name in asked or is_stub(part, asked))
+        isinstance(part, DEFINITIONS) and (part.name in asked or lacks_body(part, asked))
         for part in node.body
     ):
         return True
