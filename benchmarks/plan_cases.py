@@ -174,15 +174,19 @@ def make_base(shape: str, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def make_data(run_dir: Path, case: Case, languages: Sequence[str]) -> None:
+def make_data(run_dir: Path, case: Case, languages: Sequence[str], base: str | None) -> None:
     """Rows whose samples have `length` tokens, and up to seven fewer: so that batches have pads, as
-    those of real data do."""
+    those of real data do.
+
+    Tokens of `base`: some architectures split the shipped vocabulary's text in ways of their own.
+    None: a base that is yet to be trained, on a vocabulary like the shipped one.
+    """
     from transformers import AutoTokenizer
 
     from codemoe.data.prompt import encode_example
     from codemoe.models.reference import builtin_base
 
-    tokenizer = AutoTokenizer.from_pretrained(builtin_base())
+    tokenizer = AutoTokenizer.from_pretrained(base or builtin_base())
 
     def row(language: str, split: str, number: int) -> Row:
         prompt = 0 if case.stage == "experts" else case.length // 2 - number % 4

@@ -113,7 +113,8 @@ def prepare(recipe_file: Path, stage: str, batch: int, length: int, make: bool) 
 
     recipe = load_recipe(recipe_file)
     if make:
-        make_data(recipe.run_dir, Case(stage, "", batch, length), recipe.languages)
+        case = Case(stage, "", batch, length)
+        make_data(recipe.run_dir, case, recipe.languages, recipe.base.model)
         before = tuple(one for one in STAGES if one.name in BEFORE[stage])
         run_stages(recipe, before)
     stages = make_plan(recipe)["stages"]

@@ -1,10 +1,8 @@
-from itertools import pairwise
-
 import pytest
 
 from codemoe.evaluate.codebleu import score_pair
 from codemoe.evaluate.codebleu.grammar import grammar_of
-from codemoe.evaluate.codebleu.parsing import BLOCK_BYTES, PROBE_BYTES, _blocks, parse
+from codemoe.evaluate.codebleu.parsing import BLOCK_BYTES, ONE_BLOCK_BYTES, _parts, parse
 from codemoe.evaluate.codebleu.source import has_xlcost_marks, source_text
 from codemoe.evaluate.codebleu.tokens import tokens_of
 from codemoe.evaluate.codebleu.tree import unreadable_bytes, without_comments
@@ -54,6 +52,8 @@ def test_php_needs_no_tag() -> None:
         ("java", "for i in x:\n    a[i] = b\n" * 1500, False),
         ("java", "x = a<a<" + "a<" * 3000, False),  # every reading of it would be tried
         ("java", "1 2 3", True),
+        ("java", "class A { int f() { return 1; } }\n" * 500 + "a=>" * 3000, False),
+        ("javascript", "lambda x:" * 2000, False),  # reads well, in far too many steps
         ("python", "x = [" + "1, " * 200_000 + "]", False),
     ],
 )
@@ -61,14 +61,12 @@ def test_long_text_that_reads_badly_is_parsed_in_blocks(
     language: str, text: str, is_whole: bool
 ) -> None:
     source = text.encode()
-    blocks = _blocks(source, grammar_of(language))
-    assert (len(blocks) == 1) == is_whole
-    assert blocks[0][0] == 0
-    assert blocks[-1][1] == len(source)
-    assert all(end == start for (_, end), (start, _) in pairwise(blocks))
+    starts = [start for start, _ in _parts(source, grammar_of(language))]
+    assert (starts == [0]) == is_whole
     if not is_whole:
-        assert len(source) > PROBE_BYTES // 8
-        assert max(end - start for start, end in blocks) <= BLOCK_BYTES
+        assert len(source) > ONE_BLOCK_BYTES
+        ends = [*starts[1:], len(source)]
+        assert max(end - start for start, end in zip(starts, ends, strict=True)) <= BLOCK_BYTES
 
 
 def test_no_byte_is_lost_between_blocks() -> None:

@@ -5,7 +5,7 @@ walk then take turns in the processor's caches less often.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,14 +17,15 @@ if TYPE_CHECKING:
     import tree_sitter
 
 Text = tuple[str, str]  # code, language (canonical name)
+Parts = Sequence[tuple[int, "tree_sitter.Tree"]]  # first byte, what was read from there on
 
 # Error recovery takes time quadratic in the text, and some grammars try every reading of `a<a<a<`.
-# Longer text is parsed whole only where its first part reads well; the rest of it in blocks.
-PROBE_BYTES = 16_384
-ONE_BLOCK_BYTES = 2_048
+# Text longer than a part is parsed whole only where each part of it reads well; else in blocks.
+ONE_BLOCK_BYTES = 4_096  # a part
 WHOLE_BYTES = 262_144
-BLOCK_BYTES = 4_096
-MAX_UNREADABLE = 0.25
+BLOCK_BYTES = 512
+MAX_UNREADABLE = 0.3  # share of a part, whose ends may be in the middle of a statement
+MAX_CHECKS = 200  # of a parser's progress (each some hundred steps) a kilobyte; code takes 20
 MAX_LESS = 100  # signs in a row with one name at most between two of them
 _ONE_NAME = re.compile(rb"\s*+[\w.]*+\s*+")
 # Trees are kept while a text may be read for another purpose: the newest one, and others while
@@ -46,10 +47,7 @@ def parse_all(texts: Sequence[Text]) -> list[SyntaxTree]:
     for code, language in missing:
         grammar = grammar_of(language)
         source = code.encode("utf-8", "replace")
-        parts = [
-            (start, _parsed(grammar, source[start:end])) for start, end in _blocks(source, grammar)
-        ]
-        parsed.append((grammar, source, parts))
+        parsed.append((grammar, source, _parts(source, grammar)))
     for text, (grammar, source, parts) in zip(missing, parsed, strict=True):
         found[text] = _recent[text] = _tree(grammar, source, parts)
     characters = sum([len(code) for code, _ in _recent])
@@ -107,35 +105,63 @@ def _parsed(grammar: Grammar, source: bytes) -> "tree_sitter.Tree":
     return parsed
 
 
-def _tree(
-    grammar: Grammar, source: bytes, parts: Sequence[tuple[int, "tree_sitter.Tree"]]
-) -> SyntaxTree:
+def _parsed_in_time(grammar: Grammar, source: bytes) -> "tree_sitter.Tree | None":
+    """None where it takes far more steps than code does: steps, not seconds, so that the result is
+    the same on every machine."""
+    left = MAX_CHECKS * (len(source) // 1024 + 1)
+
+    def is_over(_: int, __: bool) -> bool:
+        nonlocal left
+        left -= 1
+        return left < 0
+
+    def piece(at: int, _: object) -> bytes:
+        return source[at : at + ONE_BLOCK_BYTES]
+
+    try:
+        return grammar.parser.parse(piece, progress_callback=is_over)
+    except ValueError:
+        grammar.parser.reset()
+        return None
+
+
+def _tree(grammar: Grammar, source: bytes, parts: Parts) -> SyntaxTree:
     lists = _Lists()
     for start, parsed in parts:
         lists.add(parsed, start)
     return lists.tree(grammar, source)
 
 
-def _blocks(source: bytes, grammar: Grammar) -> list[tuple[int, int]]:
-    """Where to cut the text: nowhere, or at line ends every few kilobytes."""
+def _parts(source: bytes, grammar: Grammar) -> Parts:
+    """The text parsed: whole, or cut at line ends every kilobyte or so."""
     if len(source) <= ONE_BLOCK_BYTES:
-        return [(0, len(source))]
-    reads_well = len(source) <= WHOLE_BYTES and not _is_ambiguous(source)
-    if reads_well and len(source) > PROBE_BYTES:
-        probe = _tree(grammar, source, [(0, _parsed(grammar, source[:PROBE_BYTES]))])
-        reads_well = unreadable_bytes(probe) <= MAX_UNREADABLE * PROBE_BYTES
-    if reads_well:
-        return [(0, len(source))]
-    blocks = []
+        return [(0, _parsed(grammar, source))]
+    if len(source) <= WHOLE_BYTES and not _is_ambiguous(source):
+        parts = (source[start:end] for start, end in _cut(source, ONE_BLOCK_BYTES))
+        if all(_reads_well(grammar, part) for part in parts):
+            whole = _parsed_in_time(grammar, source)
+            if whole is not None:
+                return [(0, whole)]
+    return [
+        (start, _parsed(grammar, source[start:end])) for start, end in _cut(source, BLOCK_BYTES)
+    ]
+
+
+def _reads_well(grammar: Grammar, part: bytes) -> bool:
+    root = _parsed(grammar, part).root_node
+    return _unreadable_in(root, grammar) <= MAX_UNREADABLE * len(part)
+
+
+def _cut(source: bytes, size: int) -> Iterator[tuple[int, int]]:
+    """Blocks of that many bytes at most, cut behind a line or a word where there is one."""
     start = 0
     while start < len(source):
-        end = start + BLOCK_BYTES
+        end = start + size
         if end < len(source):
             cut = max(source.rfind(b"\n", start, end), source.rfind(b" ", start, end))
             end = cut + 1 if cut > start else end
-        blocks.append((start, min(end, len(source))))
+        yield start, min(end, len(source))
         start = end
-    return blocks
 
 
 def _is_ambiguous(source: bytes) -> bool:
