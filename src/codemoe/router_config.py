@@ -70,6 +70,9 @@ class RouterConfig(Config):
     start: GateStart = "fitted"
     prompts: dict[str, Prompts] = {}  # for `start: prompts`, by expert
     gate_tokens_per_expert: PositiveInt = 8000
+    # Of fitted gates: the first on what they see when every choice before was right, each further
+    # one also on what they see under the gates of the round before (DAgger, arXiv:1011.0686).
+    fit_rounds: PositiveInt = 1
     train_gates: GateTraining | None = None  # None: as they start
 
     @model_validator(mode="after")
@@ -81,6 +84,11 @@ class RouterConfig(Config):
         if self.kind == "expert-choice" and self.train_gates is None:
             raise ValueError(
                 "expert-choice routes in training only (it is not causal): give train_gates too"
+            )
+        if self.fit_rounds > 1 and (self.start != "fitted" or self.kind == "expert-choice"):
+            raise ValueError(
+                "fit_rounds are of `start: fitted`, and of a kind that routes by itself: not "
+                "expert-choice"
             )
         training = self.train_gates
         if training is not None and training.load_loss and self.kind != "noisy-top-k":

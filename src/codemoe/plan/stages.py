@@ -260,6 +260,7 @@ def _router(recipe: Recipe, base: Shape, num_experts: int, adapters: int) -> Sta
         config.gate_tokens_per_expert + longest - prompt,
         config.samples_per_expert * (longest - prompt),
     )
+    tokens *= config.fit_rounds
     kept = 4.0 * layers * tokens * width if gates else 0.0
     if gates:
         shared = layers if config.shared else 1

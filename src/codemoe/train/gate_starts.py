@@ -1,7 +1,8 @@
 """The token gates before any gradient: fitted on labelled text, or started in another way.
 
 All are without a bias, as Mixtral's and Qwen's gates, and say how often they are right at the
-answer's tokens when every gate before them was.
+answer's tokens when every gate before them was. Gates that are fitted in several rounds say it of
+what they are fitted on: that, and what each round's gates led to.
 """
 
 # N tokens, D model, E experts, L layers
@@ -40,10 +41,7 @@ def start_gates(
             f"choose 0 to {num_layers - 1}",
         )
     layers = list(range(config.from_layer, num_layers))
-    tokens = token_samples(
-        model, rows, labels, config.gate_tokens_per_expert, recipe.experts.train.max_length
-    )
-    weights, accuracies = _weights(model, tokens, layers, recipe)
+    most, longest = config.gate_tokens_per_expert, recipe.experts.train.max_length
 
     def build(weight_ED: "torch.Tensor"):  # type: ignore[no-untyped-def]
         return build_router(
@@ -53,11 +51,23 @@ def start_gates(
             capacity_factor=config.capacity_factor,
         )
 
-    shared = build(weights[layers[0]]) if config.shared else None
-    gates = tuple(
-        None if layer not in weights else shared or build(weights[layer])
-        for layer in range(num_layers)
-    )
+    def gates_of(tokens: "TokenSamples") -> "tuple[TokenRouters, dict[int, float]]":
+        weights, accuracies = _weights(model, tokens, layers, recipe)
+        shared = build(weights[layers[0]]) if config.shared else None
+        gates = tuple(
+            None if layer not in weights else shared or build(weights[layer])
+            for layer in range(num_layers)
+        )
+        return gates, accuracies
+
+    tokens = token_samples(model, rows, labels, most, longest)
+    gates, accuracies = gates_of(tokens)
+    for _ in range(1, config.fit_rounds):
+        for gate in gates:
+            if gate is not None:
+                gate.eval()  # without noise and capacities: as it will choose
+        tokens = tokens.with_more(token_samples(model, rows, labels, most, longest, gates=gates))
+        gates, accuracies = gates_of(tokens)
     return gates, accuracies
 
 

@@ -5,6 +5,7 @@
 import random
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,8 @@ from codemoe.data.rows import Row, stable_hash
 from codemoe.languages import get_language
 from codemoe.models.adapter_moe import one_hot_gates
 from codemoe.models.features import instruction_features, mlp_inputs
-from codemoe.models.load import CodeModel
+from codemoe.models.load import CodeModel, Mixture
+from codemoe.models.routers_file import TokenRouters
 from codemoe.progress import progress
 
 SNIPPET_TOKENS = 20
@@ -138,11 +140,19 @@ def _pooled(model: CodeModel, ids: Sequence[list[int]], batch_size: int) -> torc
 
 @dataclass(frozen=True)
 class TokenSamples:
-    """MLP inputs of every layer at completion tokens, each sequence run by its own expert."""
+    """MLP inputs of every layer at completion tokens."""
 
     features_LND: torch.Tensor
     labels_N: torch.Tensor
     sequences_N: torch.Tensor  # tokens of one sequence share a number
+
+    def with_more(self, more: "TokenSamples") -> "TokenSamples":
+        """Both, where they are of the same sequences."""
+        return TokenSamples(
+            torch.cat([self.features_LND, more.features_LND], dim=1),
+            torch.cat([self.labels_N, more.labels_N]),
+            torch.cat([self.sequences_N, more.sequences_N]),
+        )
 
 
 @torch.no_grad()
@@ -153,8 +163,10 @@ def token_samples(
     tokens_per_expert: int,
     max_length: int,
     batch_size: int = 16,
+    gates: TokenRouters | None = None,
 ) -> TokenSamples:
-    """What the token gates see when every gate before them chose right (teacher forcing)."""
+    """What the token gates see when every gate before them chose right (teacher forcing), or when
+    `gates` choose."""
     mixture = model.mixture
     assert mixture is not None
     budget = dict.fromkeys(range(len(mixture.experts)), tokens_per_expert)
@@ -186,10 +198,8 @@ def token_samples(
                 mask_BT[row_index, : len(example.input_ids)] = 1
                 start = example.marker_start if mixture.activation == "completion" else 0
                 active_BT1[row_index, start:] = 1
-            experts_B = torch.tensor([chosen[i][1] for i in batch])
-            gates_BTE = one_hot_gates(experts_B, len(mixture.experts)) * active_BT1
             device = model.model.device
-            with mixture.layers.use(gates_BTE.to(device)):
+            with _steered(mixture, [chosen[i][1] for i in batch], active_BT1.to(device), gates):
                 model.model(
                     input_ids=ids_BT.to(device),
                     attention_mask=mask_BT.to(device),
@@ -205,3 +215,16 @@ def token_samples(
                 sequences += [i] * count
             advance(len(batch), "")
     return TokenSamples(features_LND, torch.tensor(token_labels), torch.tensor(sequences))
+
+
+def _steered(
+    mixture: Mixture,
+    experts: Sequence[int],
+    active_BT1: torch.Tensor,
+    gates: TokenRouters | None,
+) -> AbstractContextManager[Any]:
+    """The mixture under gates, or each row under its own expert."""
+    if gates is not None:
+        return mixture.layers.use_tokens(gates, active_BT1)
+    one_hot_B1E = one_hot_gates(torch.tensor(experts), len(mixture.experts)).to(active_BT1.device)
+    return mixture.layers.use(one_hot_B1E * active_BT1)
