@@ -264,6 +264,7 @@ def long_answers(rows: list[Row]) -> list[str]:
         "digits": lambda size: "1 2 3 " * (size // 6),
         "open brackets": lambda size: "(" * size,
         "random characters": lambda size: noise[:size],
+        "arrows, as Java reads them": lambda size: "a=>" * (size // 3),
         "Python, asked for Java": lambda size: "for i in x:\n    a[i] = b\n" * (size // 25),
     }
     sizes = (10_000, 100_000, 1_000_000)

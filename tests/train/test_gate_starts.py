@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 import torch
 
+from codemoe.errors import UserError
 from codemoe.models.load import CodeModel, attach_experts, load_base
 from codemoe.models.reference import BaseReference
 from codemoe.recipe import Recipe
+from codemoe.recipe_file import make_recipe
 from codemoe.routing.routers import LinearRouter
 from codemoe.train.gate_starts import start_gates
 from codemoe.train.router_features import token_samples
@@ -31,15 +33,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> CodeModel:
 
 
 def recipe_of(**router: Any) -> Recipe:
-    return Recipe.model_validate(
-        {
-            "name": "gates",
-            "languages": ["python", "java"],
-            "data": {"sources": [{"kind": "corpus"}]},
-            "base": {"model": "builtin"},
-            "router": router,
-        }
-    )
+    languages = ["python", "java"]
+    base = {"model": "builtin"}
+    return make_recipe({"name": "x", "base": base, "languages": languages, "router": router})
 
 
 def gates_for(model: CodeModel, expert: int) -> tuple[LinearRouter, ...]:
@@ -74,5 +70,5 @@ def test_more_rounds_fit_on_what_the_gates_before_led_to(model: CodeModel) -> No
 
 
 def test_rounds_need_gates_that_are_fitted() -> None:
-    with pytest.raises(ValueError, match="fit_rounds"):
+    with pytest.raises(UserError, match="fit_rounds"):
         recipe_of(fit_rounds=2, start="random")

@@ -266,6 +266,8 @@ def _router(recipe: Recipe, base: Shape, num_experts: int, adapters: int) -> Sta
         shared = layers if config.shared else 1
         states = 4.0 * shared * tokens * width
         host.append(kept + states + fitting_bytes(shared * tokens, width, config.folds))
+        if config.fit_rounds > 1:
+            host.append(2 * kept)  # a round's states are put behind those of the rounds before
     peaks = {}
     for name, dtype in (("gpu", _GPU), ("cpu", _CPU)):
         on_host = 1.0 if name == "cpu" else 0.0

@@ -2,7 +2,7 @@ import pytest
 
 from codemoe.evaluate.codebleu import score_pair
 from codemoe.evaluate.codebleu.grammar import grammar_of
-from codemoe.evaluate.codebleu.parsing import BLOCK_BYTES, ONE_BLOCK_BYTES, _parts, parse
+from codemoe.evaluate.codebleu.parsing import BLOCK_BYTES, PART_BYTES, _parts, parse
 from codemoe.evaluate.codebleu.source import has_xlcost_marks, source_text
 from codemoe.evaluate.codebleu.tokens import tokens_of
 from codemoe.evaluate.codebleu.tree import unreadable_bytes, without_comments
@@ -64,7 +64,7 @@ def test_long_text_that_reads_badly_is_parsed_in_blocks(
     starts = [start for start, _ in _parts(source, grammar_of(language))]
     assert (starts == [0]) == is_whole
     if not is_whole:
-        assert len(source) > ONE_BLOCK_BYTES
+        assert len(source) > PART_BYTES
         ends = [*starts[1:], len(source)]
         assert max(end - start for start, end in zip(starts, ends, strict=True)) <= BLOCK_BYTES
 

@@ -21,7 +21,7 @@ Parts = Sequence[tuple[int, "tree_sitter.Tree"]]  # first byte, what was read fr
 
 # Error recovery takes time quadratic in the text, and some grammars try every reading of `a<a<a<`.
 # Text longer than a part is parsed whole only where each part of it reads well; else in blocks.
-ONE_BLOCK_BYTES = 4_096  # a part
+PART_BYTES = 4_096
 WHOLE_BYTES = 262_144
 BLOCK_BYTES = 512
 MAX_UNREADABLE = 0.3  # share of a part, whose ends may be in the middle of a statement
@@ -64,7 +64,7 @@ def count_unreadable(code: str, language: str) -> int:
     if known is None:
         grammar = grammar_of(language)
         source = code.encode("utf-8", "replace")
-        if len(source) <= ONE_BLOCK_BYTES:
+        if len(source) <= PART_BYTES:
             root = _parsed(grammar, source).root_node
             return _unreadable_in(root, grammar) if root.has_error else 0
         known = parse(code, language)
@@ -116,7 +116,7 @@ def _parsed_in_time(grammar: Grammar, source: bytes) -> "tree_sitter.Tree | None
         return left < 0
 
     def piece(at: int, _: object) -> bytes:
-        return source[at : at + ONE_BLOCK_BYTES]
+        return source[at : at + PART_BYTES]
 
     try:
         return grammar.parser.parse(piece, progress_callback=is_over)
@@ -133,11 +133,11 @@ def _tree(grammar: Grammar, source: bytes, parts: Parts) -> SyntaxTree:
 
 
 def _parts(source: bytes, grammar: Grammar) -> Parts:
-    """The text parsed: whole, or cut at line ends every kilobyte or so."""
-    if len(source) <= ONE_BLOCK_BYTES:
+    """The text parsed: whole, or in short blocks."""
+    if len(source) <= PART_BYTES:
         return [(0, _parsed(grammar, source))]
     if len(source) <= WHOLE_BYTES and not _is_ambiguous(source):
-        parts = (source[start:end] for start, end in _cut(source, ONE_BLOCK_BYTES))
+        parts = (source[start:end] for start, end in _cut(source, PART_BYTES))
         if all(_reads_well(grammar, part) for part in parts):
             whole = _parsed_in_time(grammar, source)
             if whole is not None:

@@ -12,6 +12,7 @@ export function programTests(root, world, program) {
   const button = root.querySelector("button");
   const verdict = root.querySelector(".verdict");
   const label = root.querySelector("label");
+  const example = root.querySelector(".example");
   source.id = `tests-${Math.random().toString(36).slice(2)}`;
   label.htmlFor = source.id;
 
@@ -41,7 +42,8 @@ export function programTests(root, world, program) {
     },
     offer(language) {
       root.hidden = !world.tests.includes(language);
-      source.placeholder = EXAMPLES[language] ?? "tests, appended to the program";
+      example.hidden = !(language in EXAMPLES);
+      example.querySelector("code").textContent = EXAMPLES[language] ?? "";
     },
   };
 }
