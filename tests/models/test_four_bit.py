@@ -3,6 +3,7 @@
 Run with: pytest tests/models/test_four_bit.py
 """
 
+import gc
 from dataclasses import replace
 from pathlib import Path
 
@@ -118,3 +119,19 @@ def test_routing_and_generation(moe: CodeModel) -> None:
 def test_full_weight_experts_are_refused(base: Path) -> None:
     with pytest.raises(UserError, match="quantised"):
         upcycle(_four_bit(base).model, 2, lambda layer: LinearRouter(torch.zeros(2, 64)))
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").is_file(), reason="reads Linux's list of mappings")
+def test_the_checkpoint_is_let_go_of(base: Path) -> None:
+    """Nothing of a 4-bit base is a view of its files: they would stay in memory whole."""
+
+    def mapped() -> bool:
+        return str(base.resolve()) in Path("/proc/self/maps").read_text()
+
+    plain = load_base(BaseReference(str(base)))
+    assert mapped()  # what holds it here, the weights themselves
+    del plain
+    gc.collect()
+    model = _four_bit(base)
+    assert not mapped()
+    del model

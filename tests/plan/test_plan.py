@@ -14,7 +14,7 @@ from transformers import AutoConfig
 from codemoe.plan.shape import adapter_parameters, find_config, shape_of
 from codemoe.plan.stages import StagePlan, plan_recipe
 from codemoe.recipe import BaseConfig, LoraConfig, Recipe
-from codemoe.recipe_file import make_recipe
+from codemoe.recipe_file import load_recipe, make_recipe
 from codemoe.train.full_mlp import wrap
 from codemoe.train.sharding import trained
 from tests.conftest import Finished
@@ -107,3 +107,20 @@ def test_alignment_is_planned_where_the_recipe_has_it(tmp_path: Path) -> None:
     assert large.work.flops > 5 * small.work.flops
     assert "320 answers" in small.note
     assert pairs.cpu_bytes > small.cpu_bytes
+
+
+def test_a_4bit_base_is_made_from_the_whole_checkpoint(tmp_path: Path) -> None:
+    """Without a GPU its files are in memory while it is made: that is the most, on few tokens."""
+    save_checkpoint(tiny_model("mistral"), tmp_path / "base")
+    keys = [f"base.model={tmp_path / 'base'}", "experts.train.max_length=16"]
+    keys += ["experts.lora.rank=1", "experts.train.batch_size=1"]
+    whole = plan_recipe(load_recipe(RECIPES / "mistral-7b-4lang.yaml", keys))
+    files = (tmp_path / "base" / "model.safetensors").stat().st_size
+    by_name = {stage.stage: stage for stage in whole.stages}
+    assert by_name["moe"].cpu_bytes > files
+    assert by_name["moe"].gpu_bytes < files
+    keys.append("base.quantization=none")
+    plain = plan_recipe(load_recipe(RECIPES / "mistral-7b-4lang.yaml", keys))
+    assert next(s for s in plain.stages if s.stage == "merge").cpu_bytes == (
+        by_name["merge"].cpu_bytes
+    )

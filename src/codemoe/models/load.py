@@ -136,7 +136,20 @@ def load_base(reference: BaseReference) -> CodeModel:
         )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise _explain(error, name, "model") from None
+    if reference.quantization == "4bit" and not cuda:
+        _let_go_of_files(model)
     return CodeModel(model.eval(), tokenizer)
+
+
+def _let_go_of_files(model: torch.nn.Module) -> None:
+    """Copy what is still a view of the checkpoint's files (embeddings, norms).
+
+    A file stays in memory whole for as long as one tensor is a view of it, with all the weights
+    that were made into four bits.
+    """
+    for parameter in model.parameters():
+        if parameter.is_floating_point():
+            parameter.data = parameter.data.clone()
 
 
 def _four_bit(compute: torch.dtype) -> Any:

@@ -47,6 +47,12 @@ class Shape:
             return self.total * dtype_bytes
         return self.linear * NF4_BYTES + (self.total - self.linear) * dtype_bytes
 
+    @property
+    def stored_bytes(self) -> float:
+        """Of the checkpoint's files: in the type that its config names, or two bytes a number."""
+        dtype = getattr(self.config, "dtype", None)
+        return float(self.total * (dtype.itemsize if isinstance(dtype, torch.dtype) else 2))
+
 
 NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)
 

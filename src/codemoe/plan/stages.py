@@ -1,6 +1,6 @@
 """What each stage takes: memory on a GPU and on a CPU, disk, FLOPs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 import torch
@@ -91,7 +91,18 @@ def plan_recipe(recipe: Recipe) -> RecipePlan:
         _eval(recipe, base, num_experts * expert),
         StagePlan("report", note="reads evaluations only"),
     )
+    if recipe.base.quantization == "4bit":
+        stages = tuple(_quantised_first(stage, base) for stage in stages)
     return RecipePlan(base, expert, num_experts, stages, lora == "mlps")
+
+
+def _quantised_first(stage: StagePlan, base: Shape) -> StagePlan:
+    """Where a stage holds the base in 4 bits, without a GPU: no less than its making takes, when
+    all of the checkpoint has been read and is still mapped into memory."""
+    if stage.stage not in ("experts", "align", "moe", "router", "eval") or not stage.cpu_bytes:
+        return stage
+    making = base.stored_bytes + base.bytes(_CPU.itemsize, "4bit")
+    return replace(stage, cpu_bytes=max(stage.cpu_bytes, making))
 
 
 def _weights(recipe: Recipe, base: Shape, adapters: int) -> dict[str, float]:
