@@ -108,7 +108,7 @@ def test_reading_router_inputs(model_type: str) -> None:
     with torch.no_grad(), live, mlp_inputs(model, range(model.config.num_hidden_layers)):
         for _ in range(2):  # the first batch's inputs are there while the second is read
             ids_BT, mask_BT, _ = batch()
-            model(input_ids=ids_BT, attention_mask=mask_BT, logits_to_keep=1)
+            model(input_ids=ids_BT, attention_mask=mask_BT, use_cache=False, logits_to_keep=1)
     planned = reading_activations(model.config, ROWS, WIDTH, dtype=torch.float32)
     assert planned == pytest.approx(live.peak, rel=WITHIN)
 

@@ -227,7 +227,7 @@ def reading_activations(
             model(
                 input_ids=ids_BT,
                 attention_mask=_sees(rows, width),
-                use_cache=True,
+                use_cache=False,
                 logits_to_keep=1,
             )
         return live.peak + layers * one

@@ -260,6 +260,7 @@ def _router(recipe: Recipe, base: Shape, num_experts: int, adapters: int) -> Sta
     config, train = recipe.router, recipe.experts.train
     held = _weights(recipe, base, adapters)
     prompt, longest = _prompt(recipe, base), _longest(train, base)
+    answer = max(1, longest - prompt)
     texts = config.samples_per_expert * num_experts
     samples = len(KINDS) * texts
     layers, width = base.num_layers, base.hidden_size
@@ -268,8 +269,8 @@ def _router(recipe: Recipe, base: Shape, num_experts: int, adapters: int) -> Sta
     gates = recipe.steered_by_tokens
     tokens = num_experts * min(
         # Whole answers are read, so up to one more an expert.
-        config.gate_tokens_per_expert + longest - prompt,
-        config.samples_per_expert * (longest - prompt),
+        config.gate_tokens_per_expert + answer,
+        config.samples_per_expert * answer,
     )
     tokens *= config.fit_rounds
     kept = 4.0 * layers * tokens * width if gates else 0.0
@@ -284,7 +285,11 @@ def _router(recipe: Recipe, base: Shape, num_experts: int, adapters: int) -> Sta
         on_host = 1.0 if name == "cpu" else 0.0
         steps = [on_host * read + reading(base.config, _PROMPT_ROWS, prompt, dtype)]
         if gates:
-            steps.append(on_host * kept + reading(base.config, _ANSWER_ROWS, longest, dtype))
+            # The last batch is the longest, and the only one that is not kept yet.
+            before = max(0, tokens - _ANSWER_ROWS * answer) / tokens
+            steps.append(
+                on_host * before * kept + reading(base.config, _ANSWER_ROWS, longest, dtype)
+            )
         if gates and config.train_gates is not None:
             rows = config.train_gates.batch_size
             lora = trained_of(recipe.experts)

@@ -129,7 +129,7 @@ def _pooled(model: CodeModel, ids: Sequence[list[int]], batch_size: int) -> torc
             ids_BT = torch.tensor([ids[i] + [pad] * (width - len(ids[i])) for i in batch])
             mask_BT = torch.tensor([[1] * len(ids[i]) + [0] * (width - len(ids[i])) for i in batch])
             ids_BT, mask_BT = ids_BT.to(model.model.device), mask_BT.to(model.model.device)
-            model.model(input_ids=ids_BT, attention_mask=mask_BT, logits_to_keep=1)
+            model.model(input_ids=ids_BT, attention_mask=mask_BT, use_cache=False, logits_to_keep=1)
             pooled_LBD = torch.stack(
                 [instruction_features(inputs[layer], mask_BT) for layer in layers]
             )
@@ -203,6 +203,7 @@ def token_samples(
                 model.model(
                     input_ids=ids_BT.to(device),
                     attention_mask=mask_BT.to(device),
+                    use_cache=False,
                     logits_to_keep=1,
                 )
             for row_index, i in enumerate(batch):
