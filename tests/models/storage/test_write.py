@@ -3,6 +3,7 @@
 Run with: pytest tests/models/storage/test_write.py
 """
 
+import errno
 import hashlib
 import time
 from collections.abc import Iterator
@@ -80,6 +81,28 @@ def test_shards_are_at_most_so_large() -> None:
     shards = lay_out(plan(), 100_000)
     assert all(s.num_bytes <= 100_000 or len(s.tensors) == 1 for s in shards)
     assert [t.name for s in shards for t in s.tensors] == [t.name for t in plan()]
+
+
+@pytest.mark.parametrize("count", [2, 3, 7])
+def test_shards_are_about_equally_large(count: int) -> None:
+    """Each thread fills a file: the slowest one is what a merge waits for."""
+    sizes = [65_000, *[2_000, 2_000, 9_000, 9_000, 9_000] * 30, 65_000]
+    tensors = [Tensor(f"t{i}", "U8", (n,), partial(_pieces, i, n)) for i, n in enumerate(sizes)]
+    shards = lay_out(tensors, -(-sum(sizes) // count) + 9_000)
+    assert len(shards) == count
+    made = [shard.num_bytes for shard in shards]
+    assert max(made) - sum(sizes) / count <= 9_000  # one tensor: it cannot be cut
+
+
+def test_a_disk_that_is_too_small_is_an_error_before_anything_is_made(tmp_path: Path) -> None:
+    def never() -> Iterator[np.ndarray]:
+        raise AssertionError("asked for")
+        yield
+
+    huge = lay_out([Tensor("huge", "U8", (1 << 60,), never)], 1 << 61)
+    with pytest.raises(OSError) as error:
+        write_shards(huge, tmp_path)
+    assert error.value.errno in (errno.ENOSPC, errno.EFBIG)
 
 
 def test_shards_of_an_earlier_attempt_are_kept(tmp_path: Path) -> None:
