@@ -15,6 +15,7 @@ from codemoe.models.routers_file import ROUTER_FILE, SequenceRouter, save_router
 from codemoe.routing.fit import fit_router
 from codemoe.routing.routers import LinearRouter
 from codemoe.train.router_features import sequence_samples
+from tests.models.full import random_full
 from tests.models.tiny import random_adapter, save_checkpoint, tiny_model
 
 WORDS = {
@@ -66,11 +67,17 @@ def _finish(folder: Path, kind: str, files: dict[str, Any]) -> None:
     run_stage(folder, kind, {}, {}, work)
 
 
-def make_setting(folder: Path) -> Setting:
+def make_setting(folder: Path, *, whole_mlps: bool = False) -> Setting:
     run = folder / "runs" / "tiny"
     base = save_checkpoint(tiny_model("mistral"), run / "base")
+
+    def expert(out: Path, rank: int, seed: int) -> Path:
+        if whole_mlps:
+            return random_full(base, out, seed)
+        return random_adapter(base, out, "mlp", rank, seed)
+
     adapters = {
-        name: random_adapter(base, run / "experts" / name, "mlp", rank, rank)
+        name: expert(run / "experts" / name, rank, rank)
         for name, rank in (("python", 3), ("java", 2))
     }
     model = attach_experts(load_base(BaseReference(str(base))), adapters, "completion")
@@ -105,5 +112,5 @@ def make_setting(folder: Path) -> Setting:
             for split, n in numbers.items()
         },
     )
-    adapter = random_adapter(base, folder / "adapter", "mlp", 4, 9)
+    adapter = expert(folder / "adapter", 4, 9)
     return Setting(folder, run, adapter, rows_file(folder / "rust.parquet", "rust"))

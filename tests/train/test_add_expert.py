@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,9 @@ from codemoe.models.routers_file import ROUTER_FILE, load_routers, save_routers
 from codemoe.routing.extend import MAX_OLD_CHANGED
 from codemoe.train.add_expert import add_expert
 from codemoe.train.router_features import KINDS
+from tests.models.full import random_full
 from tests.test_docs import keys_under
-from tests.train.hot_add import WORDS, Setting, rows_file, rows_of
+from tests.train.hot_add import WORDS, Setting, make_setting, rows_file, rows_of
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +67,30 @@ def test_the_new_mixture_is_whole_and_lies_beside_the_old(
 
 
 def test_old_experts_answer_as_before(setting: Setting, made: dict[str, Any]) -> None:
+    _check_answers(setting, made)
+
+
+def test_whole_mlps_are_added_too(tmp_path: Path) -> None:
+    setting = make_setting(tmp_path, whole_mlps=True)
+    made = add_expert(str(setting.run), setting.adapter, "rust", [setting.rust])
+    assert made["experts"] == ["python", "java", "rust"]
+    assert made["new_routed"] > 0.97
+    _check_answers(setting, made)
+    new = load_model(made["path"])
+    rows = [*rows_of("python", range(52, 60)), *rows_of("java", range(52, 60))]
+    assert _choices(new, rows) == [row.language for row in rows]
+    assert _choices(new, rows_of("rust", range(130, 150))) == ["rust"] * 20
+
+
+def test_whole_mlps_beside_adapters(setting: Setting, tmp_path: Path) -> None:
+    whole = random_full(setting.run / "base", tmp_path / "whole", 3)
+    both = replace(setting, adapter=whole)
+    made = add_expert(str(setting.run), whole, "rust", [setting.rust], out=tmp_path / "out")
+    _check_answers(both, made)
+
+
+def _check_answers(setting: Setting, made: dict[str, Any]) -> None:
+    """The base and every old expert as before, the new one as it is alone on the base."""
     old, new = load_model(str(setting.run)), load_model(made["path"])
     alone = attach_experts(
         load_base(BaseReference(str(setting.run / "base"))), {"rust": setting.adapter}, "all"

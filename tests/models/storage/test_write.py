@@ -100,7 +100,7 @@ def test_a_disk_that_is_too_small_is_an_error_before_anything_is_made(tmp_path: 
         yield
 
     huge = lay_out([Tensor("huge", "U8", (1 << 60,), never)], 1 << 61)
-    with pytest.raises(OSError, match="space|too large") as error:
+    with pytest.raises(OSError, match=r"space|too large") as error:
         write_shards(huge, tmp_path)
     assert error.value.errno in (errno.ENOSPC, errno.EFBIG)
 
