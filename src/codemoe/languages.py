@@ -299,3 +299,33 @@ def get_parser(name: str) -> "tree_sitter.Parser":
         ) from error
     grammar = tree_sitter.Language(getattr(module, function or "language")())
     return tree_sitter.Parser(grammar)
+
+
+MAX_CHECKS = 200  # of a parser's progress (each some hundred steps) a kilobyte; code takes 20
+_PIECE_BYTES = 4_096
+
+
+def parse_in_steps(
+    parser: "tree_sitter.Parser", source: bytes
+) -> tuple["tree_sitter.Tree | None", int]:
+    """The tree and how many checks it took; None where they are far more than code takes.
+
+    Some grammars try every reading of text that is no code, for minutes. Steps, not seconds, so
+    that the result is the same on every machine.
+    """
+    most = MAX_CHECKS * (len(source) // 1024 + 1)
+    checks = 0
+
+    def is_over(_: int, __: bool) -> bool:
+        nonlocal checks
+        checks += 1
+        return checks > most
+
+    def piece(at: int, _: object) -> bytes:
+        return source[at : at + _PIECE_BYTES]
+
+    try:
+        return parser.parse(piece, progress_callback=is_over), checks
+    except ValueError:
+        parser.reset()
+        return None, checks

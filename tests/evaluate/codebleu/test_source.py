@@ -1,12 +1,21 @@
+from random import Random
+
 import pytest
 
+from codemoe.data.filters import error_fraction
 from codemoe.evaluate.codebleu import score_pair
 from codemoe.evaluate.codebleu.grammar import grammar_of
-from codemoe.evaluate.codebleu.parsing import BLOCK_BYTES, PART_BYTES, _parts, parse
+from codemoe.evaluate.codebleu.parsing import (
+    BLOCK_BYTES,
+    PART_BYTES,
+    _parts,
+    count_unreadable,
+    parse,
+)
 from codemoe.evaluate.codebleu.source import has_xlcost_marks, source_text
 from codemoe.evaluate.codebleu.tokens import tokens_of
 from codemoe.evaluate.codebleu.tree import unreadable_bytes, without_comments
-from codemoe.languages import LANGUAGES
+from codemoe.languages import LANGUAGES, MAX_CHECKS, get_parser, parse_in_steps
 from tests.evaluate.codebleu.programs import PROGRAMS
 
 RELEASED = (
@@ -67,6 +76,28 @@ def test_long_text_that_reads_badly_is_parsed_in_blocks(
         assert len(source) > PART_BYTES
         ends = [*starts[1:], len(source)]
         assert max(end - start for start, end in zip(starts, ends, strict=True)) <= BLOCK_BYTES
+
+
+def noise() -> str:
+    """4 kB of signs that the TypeScript grammar reads for hours."""
+    signs = Random(0)
+    drawn = [signs.choice("abc(){}[];=<>+-*/\"'\n ") for _ in range(18 * PART_BYTES)]
+    return "".join(drawn)[-PART_BYTES:]
+
+
+@pytest.mark.timeout(60)
+def test_noise_is_given_up_after_so_many_steps() -> None:
+    source = noise().encode()
+    parsed, checks = parse_in_steps(get_parser("typescript"), source)
+    assert parsed is None
+    assert checks == MAX_CHECKS * (PART_BYTES // 1024 + 1) + 1
+    assert error_fraction(noise(), "typescript") == 1.0
+    parts = _parts(source, grammar_of("typescript"))
+    assert len(parts) > 1
+    assert sum(tree.root_node.end_byte - tree.root_node.start_byte for _, tree in parts) > 3_000
+    assert count_unreadable(noise(), "typescript") > 500
+    # The parser is as good as new.
+    assert error_fraction("const a: number = 1;\n", "typescript") == 0
 
 
 def test_no_byte_is_lost_between_blocks() -> None:

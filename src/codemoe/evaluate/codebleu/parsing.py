@@ -12,6 +12,7 @@ import numpy as np
 
 from codemoe.evaluate.codebleu.grammar import COMMENT, Grammar, grammar_of
 from codemoe.evaluate.codebleu.tree import SyntaxTree, unreadable_bytes
+from codemoe.languages import parse_in_steps
 
 if TYPE_CHECKING:
     import tree_sitter
@@ -19,13 +20,15 @@ if TYPE_CHECKING:
 Text = tuple[str, str]  # code, language (canonical name)
 Parts = Sequence[tuple[int, "tree_sitter.Tree"]]  # first byte, what was read from there on
 
-# Error recovery takes time quadratic in the text, and some grammars try every reading of `a<a<a<`.
-# Text longer than a part is parsed whole only where each part of it reads well; else in blocks.
+# Error recovery takes time quadratic in the text, and some grammars try every reading of `a<a<a<`,
+# or never end. Text longer than a part is parsed whole only where each part of it reads well, and
+# any text only where that takes few enough steps; else in blocks.
 PART_BYTES = 4_096
 WHOLE_BYTES = 262_144
 BLOCK_BYTES = 512
+SHORT_BLOCK_BYTES = 128  # after a block that took this many checks, twice what code takes
+SLOW_BLOCK_CHECKS = 20
 MAX_UNREADABLE = 0.3  # share of a part, whose ends may be in the middle of a statement
-MAX_CHECKS = 200  # of a parser's progress (each some hundred steps) a kilobyte; code takes 20
 MAX_LESS = 100  # signs in a row with one name at most between two of them
 _ONE_NAME = re.compile(rb"\s*+[\w.]*+\s*+")
 # Trees are kept while a text may be read for another purpose: the newest one, and others while
@@ -64,8 +67,9 @@ def count_unreadable(code: str, language: str) -> int:
     if known is None:
         grammar = grammar_of(language)
         source = code.encode("utf-8", "replace")
-        if len(source) <= PART_BYTES:
-            root = _parsed(grammar, source).root_node
+        parsed = parse_in_steps(grammar.parser, source)[0] if len(source) <= PART_BYTES else None
+        if parsed is not None:
+            root = parsed.root_node
             return _unreadable_in(root, grammar) if root.has_error else 0
         known = parse(code, language)
     return unreadable_bytes(known)
@@ -99,32 +103,6 @@ def _width(node: "tree_sitter.Node") -> int:
     return last.end_byte - first.start_byte
 
 
-def _parsed(grammar: Grammar, source: bytes) -> "tree_sitter.Tree":
-    parsed = grammar.parser.parse(source)
-    assert parsed is not None
-    return parsed
-
-
-def _parsed_in_time(grammar: Grammar, source: bytes) -> "tree_sitter.Tree | None":
-    """None where it takes far more steps than code does: steps, not seconds, so that the result is
-    the same on every machine."""
-    left = MAX_CHECKS * (len(source) // 1024 + 1)
-
-    def is_over(_: int, __: bool) -> bool:
-        nonlocal left
-        left -= 1
-        return left < 0
-
-    def piece(at: int, _: object) -> bytes:
-        return source[at : at + PART_BYTES]
-
-    try:
-        return grammar.parser.parse(piece, progress_callback=is_over)
-    except ValueError:
-        grammar.parser.reset()
-        return None
-
-
 def _tree(grammar: Grammar, source: bytes, parts: Parts) -> SyntaxTree:
     lists = _Lists()
     for start, parsed in parts:
@@ -134,34 +112,57 @@ def _tree(grammar: Grammar, source: bytes, parts: Parts) -> SyntaxTree:
 
 def _parts(source: bytes, grammar: Grammar) -> Parts:
     """The text parsed: whole, or in short blocks."""
-    if len(source) <= PART_BYTES:
-        return [(0, _parsed(grammar, source))]
-    if len(source) <= WHOLE_BYTES and not _is_ambiguous(source):
-        parts = (source[start:end] for start, end in _cut(source, PART_BYTES))
-        if all(_reads_well(grammar, part) for part in parts):
-            whole = _parsed_in_time(grammar, source)
-            if whole is not None:
-                return [(0, whole)]
-    return [
-        (start, _parsed(grammar, source[start:end])) for start, end in _cut(source, BLOCK_BYTES)
-    ]
+    if len(source) <= PART_BYTES or _may_be_read_whole(source, grammar):
+        whole, _ = parse_in_steps(grammar.parser, source)
+        if whole is not None:
+            return [(0, whole)]
+    return list(_blocks(source, grammar))
+
+
+def _may_be_read_whole(source: bytes, grammar: Grammar) -> bool:
+    if len(source) > WHOLE_BYTES or _is_ambiguous(source):
+        return False
+    return all(_reads_well(grammar, source[a:b]) for a, b in _cut(source, PART_BYTES))
 
 
 def _reads_well(grammar: Grammar, part: bytes) -> bool:
-    root = _parsed(grammar, part).root_node
-    return _unreadable_in(root, grammar) <= MAX_UNREADABLE * len(part)
+    parsed, _ = parse_in_steps(grammar.parser, part)
+    if parsed is None:
+        return False
+    return _unreadable_in(parsed.root_node, grammar) <= MAX_UNREADABLE * len(part)
+
+
+def _blocks(source: bytes, grammar: Grammar) -> Iterator[tuple[int, "tree_sitter.Tree"]]:
+    """Short parts, shorter ones where the grammar gets lost in them."""
+    start, size = 0, BLOCK_BYTES
+    while start < len(source):
+        end = _end_of_part(source, start, size)
+        parsed, checks = parse_in_steps(grammar.parser, source[start:end])
+        if parsed is None and end - start > 1:
+            size = (end - start) // 2
+            continue
+        assert parsed is not None, "one byte takes a few steps"
+        yield start, parsed
+        is_slow = checks * BLOCK_BYTES > SLOW_BLOCK_CHECKS * (end - start)
+        size = SHORT_BLOCK_BYTES if is_slow else BLOCK_BYTES
+        start = end
 
 
 def _cut(source: bytes, size: int) -> Iterator[tuple[int, int]]:
-    """Blocks of that many bytes at most, cut behind a line or a word where there is one."""
     start = 0
     while start < len(source):
-        end = start + size
-        if end < len(source):
-            cut = max(source.rfind(b"\n", start, end), source.rfind(b" ", start, end))
-            end = cut + 1 if cut > start else end
-        yield start, min(end, len(source))
+        end = _end_of_part(source, start, size)
+        yield start, end
         start = end
+
+
+def _end_of_part(source: bytes, start: int, size: int) -> int:
+    """At most that many bytes on, behind a line or a word where there is one."""
+    end = start + size
+    if end >= len(source):
+        return len(source)
+    cut = max(source.rfind(b"\n", start, end), source.rfind(b" ", start, end))
+    return cut + 1 if cut > start else end
 
 
 def _is_ambiguous(source: bytes) -> bool:
