@@ -32,12 +32,11 @@ from codemoe.train.batches import IGNORE, Collator, as_sample, encode_fitting
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "gptneo-domains.yaml"
 NEEDED = ("data", "base", "experts", "moe", "router")
-# GPT-Neo's architecture, untrained. Its tied embeddings stay as they are drawn, so they are drawn
-# wide enough for a next token to be sure.
+# GPT-Neo's architecture, untrained: embeddings and attention stay as they are drawn.
 TINY = (
     "base={from_scratch: {model_type: gpt_neo, steps: 0, vocab_size: 2048, hidden_size: 128, "
     "num_hidden_layers: 4, num_attention_heads: 4, num_key_value_heads: 4, "
-    "intermediate_size: 512, initializer_range: 0.1}}"
+    "intermediate_size: 512}}"
 )
 Scope = Callable[[torch.Tensor], AbstractContextManager[Any]]  # of the gates, for (B, T) tokens
 
