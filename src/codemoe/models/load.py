@@ -138,6 +138,7 @@ def load_base(reference: BaseReference) -> CodeModel:
         raise _explain(error, name, "model") from None
     if reference.quantization == "4bit" and not cuda:
         _let_go_of_files(model)
+        _leave_odd_shapes_unpacked(model)
     return CodeModel(model.eval(), tokenizer)
 
 
@@ -150,6 +151,17 @@ def _let_go_of_files(model: torch.nn.Module) -> None:
     for parameter in model.parameters():
         if parameter.is_floating_point():
             parameter.data = parameter.data.clone()
+
+
+_PACKED_ROWS = 32
+
+
+def _leave_odd_shapes_unpacked(model: torch.nn.Module) -> None:
+    """On processors with AVX512-BF16 bitsandbytes packs weights for inference, and fails for a
+    projection whose outputs are no multiple of 32: those are multiplied as they are."""
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu") and module.out_features % _PACKED_ROWS:
+            module.support_avx512bf16_for_cpu = False
 
 
 def _four_bit(compute: torch.dtype) -> Any:
