@@ -153,15 +153,16 @@ def _let_go_of_files(model: torch.nn.Module) -> None:
             parameter.data = parameter.data.clone()
 
 
-_PACKED_ROWS = 32
+_PACKED_OUTPUTS, _PACKED_INPUTS = 32, 64
 
 
-def _leave_odd_shapes_unpacked(model: torch.nn.Module) -> None:
+def _leave_odd_shapes_unpacked(model: Any) -> None:
     """On processors with AVX512-BF16 bitsandbytes packs weights for inference, and fails for a
-    projection whose outputs are no multiple of 32: those are multiplied as they are."""
+    projection that is no multiple of its blocks: such are multiplied as they are."""
     for module in model.modules():
-        if hasattr(module, "support_avx512bf16_for_cpu") and module.out_features % _PACKED_ROWS:
-            module.support_avx512bf16_for_cpu = False
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            odd = module.out_features % _PACKED_OUTPUTS or module.in_features % _PACKED_INPUTS
+            module.support_avx512bf16_for_cpu &= not odd
 
 
 def _four_bit(compute: torch.dtype) -> Any:
