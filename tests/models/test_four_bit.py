@@ -145,4 +145,6 @@ def test_projections_of_any_width_are_run(tmp_path: Path) -> None:
         assert loaded.model.eval()(torch.tensor([[3, 4, 5]])).logits.isfinite().all()
     packed = [m for m in loaded.model.modules() if hasattr(m, "support_avx512bf16_for_cpu")]
     assert packed
-    assert not any(m.support_avx512bf16_for_cpu for m in packed if 80 in (m.out_features, m.in_features))
+    assert not any(
+        m.support_avx512bf16_for_cpu for m in packed if 80 in (m.out_features, m.in_features)
+    )
