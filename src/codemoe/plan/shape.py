@@ -48,6 +48,13 @@ class Shape:
         return self.linear * NF4_BYTES + (self.total - self.linear) * dtype_bytes
 
     @property
+    def unread_bytes(self) -> float:
+        """Of a float32 checkpoint on a CPU, which maps its files into memory: input embeddings that
+        are no head too, as few of their rows are ever read."""
+        is_mapped = getattr(self.config, "dtype", None) is torch.float32
+        return 4.0 * (self.total - self.multiplied) * is_mapped
+
+    @property
     def stored_bytes(self) -> float:
         """Of the checkpoint's files: in the type that its config names, or two bytes a number."""
         dtype = getattr(self.config, "dtype", None)

@@ -109,9 +109,10 @@ def _weights(recipe: Recipe, base: Shape, adapters: int) -> dict[str, float]:
     """The base for inference and stacked adapters in the type it computes in."""
     kind = recipe.base.quantization
     quantized = kind == "4bit"
+    unread = 0.0 if quantized else base.unread_bytes
     return {
         "gpu_bytes": base.bytes(2, kind) + 2.0 * adapters + _unpacked(base, 2, quantized),
-        "cpu_bytes": base.bytes(4, kind) + 4.0 * adapters + _unpacked(base, 4, quantized),
+        "cpu_bytes": base.bytes(4, kind) - unread + 4.0 * adapters + _unpacked(base, 4, quantized),
     }
 
 
@@ -158,6 +159,8 @@ def training_bytes(
         # PEFT's prepare_model_for_kbit_training makes everything that is not 4-bit float32.
         weights += (base.total - base.linear) * (4 - dtype_bytes)
         weights += _unpacked(base, dtype_bytes, True)
+    elif dtype is _CPU:
+        weights -= base.unread_bytes
     width = _longest(train, base)
     step = activations(
         base.config, lora, train.batch_size, width, train.gradient_checkpointing, dtype
