@@ -479,3 +479,37 @@ def test_doctor(call: Callable[..., Finished]) -> None:
     assert shown.code == 0
     for word in ("torch", "C++", "sandbox: "):
         assert word in shown.out
+
+
+@pytest.mark.parametrize(
+    ("command", "code"), [("print('done')", 0), ("sys.exit(3)", 3), ("sys.exit('why')", 1)]
+)
+def test_the_program_leaves_at_once_and_loses_nothing(command: str, code: int) -> None:
+    """What is printed and what is registered for the end comes; no object is taken apart."""
+    ended = _program(f"atexit.register(print, 'the end', end=''); {command}")
+    assert ended.returncode == code
+    assert ended.stdout == ("done\n" if code == 0 else "") + "the end"
+    assert ended.stderr == ("why\n" if code == 1 else "")
+
+
+def test_a_crash_ends_as_any_does() -> None:
+    ended = _program("1 / 0")
+    assert ended.returncode == 1
+    assert "ZeroDivisionError" in ended.stderr
+    assert "taken apart" in ended.stdout
+
+
+def _program(command: str) -> subprocess.CompletedProcess[str]:
+    """`python -m codemoe` with this in place of what the command line does."""
+    script = (
+        "import atexit, sys\n"
+        "import codemoe.__main__ as program\n"
+        "class Kept:\n"
+        "    def __del__(self): print('taken apart')\n"
+        "kept = Kept()\n"
+        "def main():\n"
+        f"    {command}\n"
+        "program.main = main\n"
+        "program.program()\n"
+    )
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

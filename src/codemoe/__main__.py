@@ -1,6 +1,42 @@
-"""`python -m codemoe`, where the command is not on the path."""
+"""The program: `codemoe`, or `python -m codemoe` where the command is not on the path."""
+
+import atexit
+import os
+import sys
 
 from codemoe.cli import main
 
+
+class _Leave:
+    """Ends the process without taking the interpreter's objects apart, which takes up to a third of
+    a second where torch is loaded and does nothing that the kernel does not do."""
+
+    def __init__(self) -> None:
+        self.code: int | None = None  # None: not at the end of a command; as Python does it
+
+    def __call__(self) -> None:
+        if self.code is None:
+            return
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except (OSError, ValueError):
+            return  # a closed pipe: Python has a code of its own for it
+        os._exit(self.code)
+
+
+def program() -> None:
+    """Run the command and leave at once when it is done."""
+    leave = _Leave()
+    atexit.register(leave)  # the first that is registered is the last that is called
+    try:
+        main()
+    except SystemExit as end:
+        code = end.code
+        leave.code = code if isinstance(code, int) else int(code is not None)
+        raise
+    leave.code = 0
+
+
 if __name__ == "__main__":
-    main()
+    program()
