@@ -492,6 +492,13 @@ def test_the_program_leaves_at_once_and_loses_nothing(command: str, code: int) -
     assert ended.stderr == ("why\n" if code == 1 else "")
 
 
+def test_a_closed_output_is_no_matter_at_the_end() -> None:
+    command = f"{sys.executable} -m codemoe --version >&-"
+    ended = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert ended.stderr == ""
+    assert ended.returncode == 0
+
+
 def test_a_crash_ends_as_any_does() -> None:
     ended = _program("1 / 0")
     assert ended.returncode == 1

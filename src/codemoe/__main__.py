@@ -18,8 +18,9 @@ class _Leave:
         if self.code is None:
             return
         try:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            for stream in (sys.stdout, sys.stderr):
+                if stream is not None:  # closed before the command began
+                    stream.flush()
         except (OSError, ValueError):
             return  # a closed pipe: Python has a code of its own for it
         os._exit(self.code)

@@ -329,3 +329,6 @@ def parse_in_steps(
     except ValueError:
         parser.reset()
         return None, checks
+    except BaseException:  # an interrupt: the next text would be read as this one's rest
+        parser.reset()
+        raise

@@ -115,7 +115,12 @@ def write_weights(
 
     Checks first that they fit on the disk.
     """
-    attempt = {"config": config_hash(_plain(config)), "boot": _boot()}
+    layout = {shard.file: [tensor.name for tensor in shard.tensors] for shard in shards}
+    attempt = {
+        "config": config_hash(_plain(config)),
+        "layout": config_hash(layout),
+        "boot": _boot(),
+    }
     written = _begin(partial, attempt, shards)
     missing = [shard for shard in shards if shard.file not in written]
     total = sum(shard.num_bytes for shard in shards)

@@ -56,9 +56,10 @@ class Shape:
 
     @property
     def stored_bytes(self) -> float:
-        """Of the checkpoint's files: in the type that its config names, or two bytes a number."""
+        """Of the checkpoint's files: in the type that its config names; where it names none, four
+        bytes a number, which is the most."""
         dtype = getattr(self.config, "dtype", None)
-        return float(self.total * (dtype.itemsize if isinstance(dtype, torch.dtype) else 2))
+        return float(self.total * (dtype.itemsize if isinstance(dtype, torch.dtype) else 4))
 
 
 NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)

@@ -100,6 +100,27 @@ def test_noise_is_given_up_after_so_many_steps() -> None:
     assert error_fraction("const a: number = 1;\n", "typescript") == 0
 
 
+def test_an_interrupt_leaves_no_text_behind() -> None:
+    class Interrupted:
+        """A parser with Ctrl-C at its first check."""
+
+        def __init__(self) -> None:
+            self.parser = get_parser("python")
+            self.reset = self.parser.reset
+
+        def parse(self, read: object, progress_callback: object) -> object:
+            def check(*_: object) -> bool:
+                raise KeyboardInterrupt
+
+            return self.parser.parse(read, progress_callback=check)
+
+    with pytest.raises(KeyboardInterrupt):
+        parse_in_steps(Interrupted(), b"a = 1\n" * 600)  # type: ignore[arg-type]
+    parsed, _ = parse_in_steps(get_parser("python"), b"a=1")
+    assert parsed is not None
+    assert parsed.root_node.child_count == 1
+
+
 def test_no_byte_is_lost_between_blocks() -> None:
     text = "for i in x:\n    a[i] = b\n" * 1500
     whole = parse(text, "java")

@@ -61,20 +61,29 @@ def lay_out(tensors: Sequence[Tensor], shard_bytes: int) -> list[Shard]:
     A tensor that is larger has a file of its own.
     """
     total = sum(tensor.num_bytes for tensor in tensors)
-    count = max(-(-total // shard_bytes), 1)
     groups: list[list[Tensor]] = []
-    size = start = index = 0
-    for tensor in tensors:
-        # The file in whose share its middle lies: threads fill and hash a file each.
-        own = min((2 * start + tensor.num_bytes) * count // max(2 * total, 1), count - 1)
-        if not groups or own > index or size + tensor.num_bytes > shard_bytes:
-            groups.append([])
-            size = 0
-        index = own
-        groups[-1].append(tensor)
-        size += tensor.num_bytes
-        start += tensor.num_bytes
+    for count in range(max(-(-total // shard_bytes), 1), len(tensors) + 1):
+        groups = _shared_out(tensors, total, count)
+        if all(len(g) == 1 or sum(t.num_bytes for t in g) <= shard_bytes for g in groups):
+            break
+    else:
+        groups = [[tensor] for tensor in tensors]
     return [Shard(file, in_order(group)) for file, group in named(groups)]
+
+
+def _shared_out(tensors: Sequence[Tensor], total: int, count: int) -> list[list[Tensor]]:
+    """Each tensor in the one of `count` equal shares of all bytes in which its middle lies; threads
+    fill and hash a file each, and should end together."""
+    groups: list[list[Tensor]] = []
+    start, index = 0, -1
+    for tensor in tensors:
+        own = min((2 * start + tensor.num_bytes) * count // max(2 * total, 1), count - 1)
+        if own > index:
+            groups.append([])
+            index = own
+        groups[-1].append(tensor)
+        start += tensor.num_bytes
+    return groups
 
 
 def in_order(tensors: Iterable[Tensor]) -> tuple[Tensor, ...]:
@@ -268,14 +277,14 @@ class _OpenShard:
 
 def _reserve(handle: int, size: int) -> None:
     """Give a file its size, and where the system can (Linux, most file systems) its place on the
-    disk: a full one is an error now and not later, and writing takes less time."""
+    disk: a full one is an error before the file is filled, and writing takes less time."""
     try:
         fallocate = ctypes.CDLL(None, use_errno=True).fallocate64
     except (OSError, AttributeError):
         fallocate = None
     if fallocate is not None and fallocate(handle, 0, c_int64(0), c_int64(size)):
         number = ctypes.get_errno()
-        if number not in (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EINTR):
+        if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise OSError(number, os.strerror(number))
     os.ftruncate(handle, size)
 
