@@ -32,7 +32,7 @@ browser:
 test: $(STAMP) sandbox browser
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
-# Every recipe in small: twenty minutes or so.
+# Every recipe in small: ten to twenty minutes.
 smoke: $(STAMP) sandbox
 	$(BIN)/python -m pytest -m slow tests/smoke
 

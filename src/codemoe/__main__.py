@@ -8,8 +8,8 @@ from codemoe.cli import main
 
 
 class _Leave:
-    """Ends the process without taking the interpreter's objects apart, which takes up to a third of
-    a second where torch is loaded and does nothing that the kernel does not do."""
+    """Ends the process without taking the interpreter's objects apart, which a user of torch waits
+    for, and which does nothing that the kernel does not do."""
 
     def __init__(self) -> None:
         self.code: int | None = None  # None: not at the end of a command; as Python does it

@@ -27,9 +27,9 @@ def fsync_tree(folder: Path) -> None:
 
 
 # Not all writers raise OSError: safetensors, tokenizers and torch.save have errors of their own.
-_FULL_ERRNO = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL_ERRNO = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FULL_TEXT = (
-    *(f"(os error {number})" for number in _FULL_ERRNO),
+    *(f"(os error {number})" for number in FULL_ERRNO),
     "No space left on device",
     "inline_container.cc",
     "PytorchStreamWriter failed",
@@ -43,7 +43,7 @@ def disk_fault(error: BaseException, out: Path) -> UserError | None:
     """
     cause: BaseException | None = error
     while cause is not None:
-        full = isinstance(cause, OSError) and cause.errno in _FULL_ERRNO
+        full = isinstance(cause, OSError) and cause.errno in FULL_ERRNO
         if full or (
             not isinstance(cause, UserError) and any(text in str(cause) for text in _FULL_TEXT)
         ):

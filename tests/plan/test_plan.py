@@ -9,6 +9,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
+import torch
 from transformers import AutoConfig
 
 from codemoe.plan.shape import adapter_parameters, find_config, shape_of
@@ -124,3 +125,13 @@ def test_a_4bit_base_is_made_from_the_whole_checkpoint(tmp_path: Path) -> None:
     assert next(s for s in plain.stages if s.stage == "merge").cpu_bytes == (
         by_name["merge"].cpu_bytes
     )
+
+
+@pytest.mark.parametrize(("tied", "dtype"), [(False, "float32"), (True, "float32"), (False, None)])
+def test_embeddings_that_are_mapped_and_hardly_read(tied: bool, dtype: str | None) -> None:
+    config = tiny_model("mistral", tie_word_embeddings=tied).config
+    config.dtype = dtype and getattr(torch, dtype)
+    shape = shape_of(config, "here")
+    table = 4.0 * config.vocab_size * config.hidden_size
+    assert shape.unread_bytes == (table if not tied and dtype else 0)
+    assert shape.stored_bytes == 4.0 * shape.total

@@ -1,7 +1,6 @@
 """What a request may not do: each bound of docs/serve.md, with the status that it has there."""
 
 import json
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -160,11 +159,9 @@ def test_wrong_parameters_of_a_chat(live: Live, param: str, fields: Json) -> Non
     for stream in ({}, {"stream": True}):
         if "stream" in fields and stream:
             continue
-        started = time.monotonic()
         body = {"model": "tiny", "messages": USER, **stream, **fields}
         error = error_of(live.client.post("/v1/chat/completions", json=body), 400)
         assert error["param"] == param
-        assert time.monotonic() - started < 20
 
 
 @pytest.mark.parametrize(

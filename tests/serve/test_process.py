@@ -234,9 +234,7 @@ def test_sigterm_lets_answers_finish_and_takes_no_new_ones(mixture_dir: Path) ->
 def test_without_time_to_finish_answers_end_with_an_error(mixture_dir: Path) -> None:
     with process(mixture_dir, "--port", 0, "--shutdown-timeout", 0) as server:
         stream = Stream(server, 8000)
-        started = time.monotonic()
         assert server.stop(signal.SIGTERM) == 0
-        assert time.monotonic() - started < 20  # 8,000 tokens take longer
         stream.join(5)
         if stream.error is None:
             assert stream.last() == "data: [DONE]"
@@ -249,9 +247,7 @@ def test_a_second_signal_ends_the_process_at_once(mixture_dir: Path) -> None:
         server.process.send_signal(signal.SIGINT)
         time.sleep(0.3)
         assert server.process.poll() is None
-        started = time.monotonic()
         assert server.stop(signal.SIGTERM) == 128 + signal.SIGTERM
-        assert time.monotonic() - started < 20  # 8,000 tokens take longer
         stream.join(5)
         assert stream.last() != "data: [DONE]"
 

@@ -79,7 +79,7 @@ def test_long_text_that_reads_badly_is_parsed_in_blocks(
 
 
 def noise() -> str:
-    """4 kB of signs that the TypeScript grammar reads for hours."""
+    """4 kB of signs that the TypeScript grammar comes to no end on."""
     signs = Random(0)
     drawn = [signs.choice("abc(){}[];=<>+-*/\"'\n ") for _ in range(18 * PART_BYTES)]
     return "".join(drawn)[-PART_BYTES:]

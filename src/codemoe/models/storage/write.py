@@ -5,7 +5,6 @@ to its last, so the files are the same, byte for byte, for any number of threads
 """
 
 import ctypes
-import errno
 import hashlib
 import json
 import os
@@ -20,6 +19,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from codemoe.disk import FULL_ERRNO
 from codemoe.errors import WorkError
 from codemoe.models.storage.dtypes import ITEM_BYTES
 from codemoe.models.storage.layout import INDEX, SINGLE
@@ -277,14 +277,17 @@ class _OpenShard:
 
 def _reserve(handle: int, size: int) -> None:
     """Give a file its size, and where the system can (Linux, most file systems) its place on the
-    disk: a full one is an error before the file is filled, and writing takes less time."""
+    disk: a full one is an error before the file is filled, and writing takes less time.
+
+    Not `os.posix_fallocate`: where a file system has no such thing, that writes every block.
+    """
     try:
         fallocate = ctypes.CDLL(None, use_errno=True).fallocate64
     except (OSError, AttributeError):
         fallocate = None
     if fallocate is not None and fallocate(handle, 0, c_int64(0), c_int64(size)):
         number = ctypes.get_errno()
-        if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if number in FULL_ERRNO:
             raise OSError(number, os.strerror(number))
     os.ftruncate(handle, size)
 
