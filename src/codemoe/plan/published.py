@@ -1,7 +1,8 @@
 """Configs of the recipes' hub bases, so that a plan needs neither network nor download.
 
-As published in the `config.json` of each repository; only the keys that shapes come from. A config
-in the hub's local cache or in a checkpoint folder comes first.
+As published in the `config.json` of each repository; only the keys that shapes come from, and the
+type of the weights where it is known. A config in the hub's local cache or in a checkpoint folder
+comes first.
 """
 
 from typing import Any
@@ -10,6 +11,7 @@ PUBLISHED: dict[str, dict[str, Any]] = {
     # https://huggingface.co/mistralai/Mistral-7B-v0.1 (arXiv:2310.06825, table 1)
     "mistralai/Mistral-7B-v0.1": {
         "model_type": "mistral",
+        "dtype": "bfloat16",
         "vocab_size": 32000,
         "hidden_size": 4096,
         "intermediate_size": 14336,
@@ -23,6 +25,7 @@ PUBLISHED: dict[str, dict[str, Any]] = {
     # https://huggingface.co/Qwen/Qwen2.5-Coder-0.5B (arXiv:2409.12186, table 1)
     "Qwen/Qwen2.5-Coder-0.5B": {
         "model_type": "qwen2",
+        "dtype": "bfloat16",
         "vocab_size": 151936,
         "hidden_size": 896,
         "intermediate_size": 4864,
@@ -35,6 +38,7 @@ PUBLISHED: dict[str, dict[str, Any]] = {
     # https://huggingface.co/Qwen/Qwen2.5-Coder-1.5B (arXiv:2409.12186, table 1)
     "Qwen/Qwen2.5-Coder-1.5B": {
         "model_type": "qwen2",
+        "dtype": "bfloat16",
         "vocab_size": 151936,
         "hidden_size": 1536,
         "intermediate_size": 8960,
@@ -72,6 +76,7 @@ PUBLISHED: dict[str, dict[str, Any]] = {
     # https://huggingface.co/microsoft/phi-2
     "microsoft/phi-2": {
         "model_type": "phi",
+        "dtype": "float16",
         "vocab_size": 51200,
         "hidden_size": 2560,
         "intermediate_size": 10240,

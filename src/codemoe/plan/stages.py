@@ -127,8 +127,8 @@ def _base(recipe: Recipe, base: Shape) -> StagePlan:
         local = base.found not in ("the hub's cache",) and "published" not in base.found
         return StagePlan(
             "base",
-            disk=0.0 if local else 2.0 * base.total,
-            note="by reference" if local else "the download, in the hub's cache (2 B a parameter)",
+            disk=0.0 if local else base.stored_bytes,
+            note="by reference" if local else "the download, in the hub's cache",
         )
     rows = max(1, scratch.batch_tokens // scratch.sequence_length)
     step = activations(base.config, None, rows, scratch.sequence_length, False, _CPU)
