@@ -181,6 +181,24 @@ def test_layers_of_the_router_stay_within_or_without() -> None:
     assert _small_of(_recipe(router={"from_layer": 32})).router.from_layer == 32
 
 
+@pytest.mark.parametrize(
+    ("languages", "number", "told"),
+    [
+        (("python",), 20, "20 python rows, all it has"),
+        # Java never comes, so that the file is read to its end; its first rows are taken.
+        (("python",), 300, "48 python rows, the first of each language"),
+        (("python", "java"), 300, "48 java, 48 python rows, the first of each language"),
+    ],
+)
+def test_what_is_told_of_a_source(
+    languages: tuple[str, ...], number: int, told: str, tmp_path: Path
+) -> None:
+    write_rows(tmp_path / "a.jsonl", languages, number)
+    source = {"kind": "rows", "path": str(tmp_path / "a.jsonl")}
+    recipe = _recipe(data={"sources": [source, {"kind": "corpus"}]})
+    assert sample_sources(recipe, tmp_path).notes[0] == f"of {tmp_path / 'a.jsonl'}: {told}"
+
+
 def test_samples_are_the_first_rows_of_each_language_and_source(tmp_path: Path) -> None:
     write_rows(tmp_path / "a.jsonl", ("python", "java"), 300)
     lines = (tmp_path / "a.jsonl").read_text().splitlines()

@@ -42,6 +42,7 @@ class _Taken:
     rows: list[Row]
     passing: Counter[str]
     whole: bool  # the source was read to its end
+    all_kept: bool  # and `rows` are all it has
 
 
 def sample_sources(recipe: Recipe, folder: Path) -> Sampled:
@@ -67,14 +68,14 @@ def sample_sources(recipe: Recipe, folder: Path) -> Sampled:
                 raise
             others, own = _stand_ins(_languages_of(source, recipe), source)
             parsable &= own
-            taken = _Taken(others, Counter(row.language for row in others), False)
+            taken = _Taken(others, Counter(row.language for row in others), False, False)
             notes.append(
                 f"the data set {source.path} cannot be reached: rows of the built-in corpus stand "
                 "in for it" + ("" if own else ", for languages that it has not, C++ programs")
             )
         else:
             found = ", ".join(f"{n} {language}" for language, n in _counts(taken.rows).items())
-            part = "all it has" if taken.whole else "the first of each language"
+            part = "all it has" if taken.all_kept else "the first of each language"
             notes.append(f"of {source.path}: {found or 'no'} rows, {part}")
         rows += taken.rows
         passing += taken.passing
@@ -117,7 +118,8 @@ def _sample(source: Source, recipe: Recipe) -> _Taken:
         ]
         rows = list(chain.from_iterable(part.rows for part in parts))
         passing = sum((part.passing for part in parts), Counter[str]())
-        return _Taken(rows, passing, all(part.whole for part in parts))
+        whole, all_kept = all(p.whole for p in parts), all(p.all_kept for p in parts)
+        return _Taken(rows, passing, whole, all_kept)
     records = read_source(source, recipe.languages, {})
     return _take(records, recipe.languages, limits, recipe)
 
@@ -136,7 +138,7 @@ def _take(
     records: Iterable[Row | Drop], languages: Sequence[str], limits: Limits, recipe: Recipe
 ) -> _Taken:
     """Rows until every language and expert has enough; some that fail a filter come along."""
-    taken = _Taken([], Counter(), True)
+    taken = _Taken([], Counter(), True, True)
     good: Counter[tuple[str, str]] = Counter()
     bad: Counter[tuple[str, str]] = Counter()
     enough = max(ROWS, recipe.data.min_rows_per_language)
@@ -157,11 +159,13 @@ def _take(
             kept[key] += 1
             if kept[key] <= ROWS:
                 taken.rows.append(item)
+            else:
+                taken.all_kept = False
             if passes and full():
-                taken.whole = False
+                taken.whole = taken.all_kept = False
                 break
         if time.monotonic() > ends:
-            taken.whole = False
+            taken.whole = taken.all_kept = False
             break
     return taken
 
