@@ -148,7 +148,7 @@ def test_generate_reads_a_pipe_and_streams_plain_text(folder: Path) -> None:
 
 
 def test_chat_on_a_terminal(folder: Path) -> None:
-    """A real pseudo-terminal: answers, Ctrl-C in the middle of one, and the end by Ctrl-D."""
+    """A real pseudo-terminal: an answer, Ctrl-C at the prompt, and the end by Ctrl-D."""
     master, slave = pty.openpty()
     command = [sys.executable, "-m", "codemoe", "chat", str(folder), "--max-new-tokens", "200"]
     process = subprocess.Popen(
@@ -162,11 +162,19 @@ def test_chat_on_a_terminal(folder: Path) -> None:
     os.close(slave)
     seen = ""
 
-    def until(found: Callable[[], bool]) -> None:
+    def until(found: Callable[[], bool], key: bytes = b"") -> None:
+        """Reads until `found`; presses `key` again and again, as a person does.
+
+        A key that arrives after the prompt is written and before the line editor holds the
+        terminal is lost: no sign on the terminal tells when that moment is over.
+        """
         nonlocal seen
-        deadline = time.monotonic() + 90
+        deadline, next_press = time.monotonic() + 90, 0.0
         while not found():
             assert time.monotonic() < deadline, seen
+            if key and process.poll() is None and time.monotonic() > next_press:
+                os.write(master, key)
+                next_press = time.monotonic() + 1
             if select.select([master], [], [], 0.2)[0]:
                 try:
                     seen += os.read(master, 65536).decode("utf-8", "replace")
@@ -179,12 +187,8 @@ def test_chat_on_a_terminal(folder: Path) -> None:
         until(lambda: "language: java" in seen)
         os.write(master, b"x y\n")
         until(lambda: seen.count(">>> ") >= 3)
-        before = len(seen)
-        os.write(master, b"\x03")
-        # The prompt too: a Ctrl-D that arrives before the line editor holds the terminal is lost.
-        until(lambda: ">>> " in seen[before:].partition("ends the session")[2])
-        os.write(master, b"\x04")
-        until(lambda: process.poll() is not None)
+        until(lambda: ">>> " in seen.partition("ends the session")[2], key=b"\x03")
+        until(lambda: process.poll() is not None, key=b"\x04")
         assert process.wait(30) == 0
     finally:
         process.kill()
@@ -193,8 +197,13 @@ def test_chat_on_a_terminal(folder: Path) -> None:
 
 
 def _take_terminal() -> None:
-    """The terminal becomes the new session's, so that its Ctrl-C is a signal there."""
+    """The terminal becomes the new session's, so that its Ctrl-C is a signal there.
+
+    A shell starts what it runs in the background with that signal ignored, and this is inherited.
+    """
     import fcntl
+    import signal
     import termios
 
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
