@@ -197,13 +197,8 @@ def test_chat_on_a_terminal(folder: Path) -> None:
 
 
 def _take_terminal() -> None:
-    """The terminal becomes the new session's, so that its Ctrl-C is a signal there.
-
-    A shell starts what it runs in the background with that signal ignored, and this is inherited.
-    """
+    """The terminal becomes the new session's, so that its Ctrl-C is a signal there."""
     import fcntl
-    import signal
     import termios
 
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
