@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from codemoe.errors import UserError
 
 RESAMPLES = 2000
-_CELLS_AT_ONCE = 4_000_000  # resampled indices held in memory (8 bytes each)
+_CELLS_AT_ONCE = 1 << 16  # resampled indices (8 bytes each): they stay in the cache
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def _resampled_means(sample: NDArray[np.float64], resamples: int, seed: int) -> 
     chunks = []
     for start in range(0, resamples, rows):
         shape = (min(rows, resamples - start), sample.size)
-        chunks.append(sample[generator.integers(0, sample.size, shape)].mean(axis=1))
+        chunks.append(sample.take(generator.integers(0, sample.size, shape)).mean(axis=1))
     return np.concatenate(chunks)
 
 
