@@ -92,7 +92,7 @@ def _without_python_comments(code: str) -> str:
 
 def _has_nothing_to_remove(code: str) -> bool:
     """Whether only white space could change, and so no tree."""
-    if any(mark in code for mark in ("#", "\\", "\r", "\f", "'''", '"""')):
+    if any(mark in code for mark in ("#", "\\\n", "\r", "\f", "'''", '"""')):
         return False
     return not _STRING_FIRST.search(code)
 
