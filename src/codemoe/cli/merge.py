@@ -3,6 +3,7 @@
 The file's keys tell which. `pipeline` registers both under the stage's name.
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -93,6 +94,8 @@ def _merge(stage: Callable[..., None]) -> Callable[..., None]:
             _only_recipes(prefer=prefer, rank=rank, allow_identical=allow_identical)
             stage(recipe, rest, force, as_json)
             return
+        if not rank:
+            _import_numpy()
         from codemoe.merge.command import merge_models
 
         options = _options(
@@ -130,6 +133,7 @@ def _moe(stage: Callable[..., None]) -> Callable[..., None]:
             stage(recipe, rest, force, as_json)
             return
         quiet_libraries()
+        _import_numpy()
         from codemoe.merge.assemble.command import assemble
 
         options = _options(prefer, max_memory, shard_size, threads, seed, force, allow_identical)
@@ -144,6 +148,23 @@ TWO_KINDS: dict[str, Callable[[Callable[..., None]], Callable[..., None]]] = {
     "merge": _merge,
     "moe": _moe,
 }
+
+
+def _import_numpy() -> None:
+    """NumPy whose BLAS has one thread: those it starts otherwise, one a core, spin for so long that
+    they double the time of its import.
+
+    Copies need no BLAS, and merges call it from threads of their own; the decompositions of --rank
+    want every core. Torch has its own BLAS, so the setting does not outlive the import.
+    """
+    setting = "OPENBLAS_NUM_THREADS"
+    is_ours = setting not in os.environ
+    if is_ours:
+        os.environ[setting] = "1"
+    import numpy  # noqa: F401
+
+    if is_ours:
+        del os.environ[setting]
 
 
 def _kind(recipe: Path, verb: str) -> str | None:
