@@ -16,7 +16,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from codemoe.artifacts import sha256_of, verify
 from codemoe.errors import UserError
 from codemoe.merge.assemble.command import assemble
-from codemoe.merge.command import Options
+from codemoe.merge.options import Options
 from codemoe.models.adapters import load_adapter
 from codemoe.models.export.families import FAMILIES, sparse_config
 from codemoe.models.features import mlp_inputs

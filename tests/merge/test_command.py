@@ -4,8 +4,12 @@ Run with: pytest tests/merge/test_command.py
 """
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from tests.conftest import Finished
 from tests.merge import make
@@ -64,3 +68,39 @@ def test_bad_usage_is_one_message(codemoe: Callable[..., Finished], tmp_path: Pa
     (tmp_path / "bad.yaml").write_text("merge_method: [")
     codemoe("merge", "bad.yaml", "out").user_error("bad.yaml, line 1")
     assert not (tmp_path / "out").exists()
+
+
+MERGING = {"codemoe.merge.command", "codemoe.merge.plan", "codemoe.merge.kernels"}
+METHODS = {"codemoe.merge.methods.table", "codemoe.merge.methods.inputs"}
+HEAVY = {"torch", "transformers", "pyarrow", "rich", "tokenizers", "huggingface_hub"}
+
+
+@pytest.mark.parametrize(
+    ("verb", "text", "needless"),
+    [
+        ("moe", MOE, {*HEAVY, *MERGING, *METHODS, "codemoe.merge.recipe"}),
+        ("merge", MERGE, {*HEAVY, "codemoe.merge.assemble", "numpy.random"}),
+    ],
+)
+def test_a_command_imports_only_what_it_runs(
+    tmp_path: Path, verb: str, text: str, needless: set[str]
+) -> None:
+    """Of a small model, start-up is most of the time. A mixture of dense experts merges nothing."""
+    for seed, name in enumerate(("one", "two")):
+        make.checkpoint(tmp_path / name, seed)
+    script = (
+        "import sys\n"
+        "from codemoe import cli\n"
+        f"sys.argv = ['codemoe', '{verb}', 'm.yaml', 'out']\n"
+        "try:\n"
+        "    cli.main()\n"
+        "finally:\n"
+        "    print(*sys.modules)\n"
+    )
+    make.recipe(tmp_path / "m.yaml", text)
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.split())
+    assert "numpy" in loaded
+    assert loaded & needless == set()

@@ -13,7 +13,8 @@ from transformers import AutoTokenizer
 
 from codemoe.errors import UserError, WorkError
 from codemoe.merge import output
-from codemoe.merge.command import Options, merge_models
+from codemoe.merge.command import merge_models
+from codemoe.merge.options import Options
 from tests.merge import make
 
 TEXT = """

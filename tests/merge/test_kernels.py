@@ -15,11 +15,12 @@ from safetensors.torch import load_file, save_file
 
 from codemoe.errors import UserError
 from codemoe.merge import kernels
-from codemoe.merge.command import Options, merge_models
+from codemoe.merge.command import merge_models
 from codemoe.merge.kernels import build
 from codemoe.merge.kernels.build import library
 from codemoe.merge.methods import inputs
 from codemoe.merge.methods.table import merge_arrays
+from codemoe.merge.options import Options
 from tests.merge import make
 
 needs_compiler = pytest.mark.skipif(

@@ -13,8 +13,9 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from codemoe.errors import UserError
-from codemoe.merge.command import Options, merge_models
+from codemoe.merge.command import merge_models
 from codemoe.merge.low_rank import truncated
+from codemoe.merge.options import Options
 from codemoe.models.adapters import load_adapter
 from tests.merge import make
 from tests.models.tiny import random_adapter, save_checkpoint, tiny_model

@@ -19,9 +19,11 @@ from transformers import AutoModelForCausalLM
 from codemoe.artifacts import read_manifest, sha256_of, verify
 from codemoe.errors import UserError
 from codemoe.merge import command, output
-from codemoe.merge.command import Options, merge_models
-from codemoe.merge.mergekit import kind_of, value_at
+from codemoe.merge.command import merge_models
+from codemoe.merge.mergekit import kind_of
 from codemoe.merge.methods.table import METHODS, merge_arrays
+from codemoe.merge.options import Options
+from codemoe.merge.settings import value_at
 from tests.merge import make
 from tests.models.tiny import CONFIGS, save_checkpoint, tiny_model
 

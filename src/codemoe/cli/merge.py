@@ -14,7 +14,7 @@ from codemoe.cli.app import Json, print_json, quiet_libraries
 from codemoe.errors import UserError
 
 if TYPE_CHECKING:
-    from codemoe.merge.command import Options
+    from codemoe.merge.options import Options
 
 FileArg = Annotated[
     Path,
@@ -210,7 +210,7 @@ def _options(
     rank: int = 0,
 ) -> "Options":
     from codemoe.disk import parse_size
-    from codemoe.merge.command import Options
+    from codemoe.merge.options import Options
 
     chosen = {}
     for text in prefer or ():

@@ -4,15 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from codemoe import __version__
-from codemoe.merge.methods.table import METHODS
 from codemoe.merge.model import Model
 
 
-def write_card(path: Path, recipe: Path, what: str, models: Sequence[Model]) -> None:
-    """README.md beside the weights. Folders of this machine are told by their last name."""
-    method = METHODS.get(what)
-    cites = f" ({method.cites})" if method else ""
-    verb = "merge" if method else "moe"
+def write_card(path: Path, verb: str, recipe: Path, title: str, models: Sequence[Model]) -> None:
+    """README.md beside the weights; `codemoe VERB RECIPE` makes them again. Folders of this machine
+    are told by their last name."""
     listed = "\n".join(f"- {_public(model)}" for model in models)
     text = f"""---
 library_name: transformers
@@ -21,7 +18,7 @@ tags:
 - codemoe
 ---
 
-# {what}{cites}
+# {title}
 
 Made by codemoe {__version__} from:
 

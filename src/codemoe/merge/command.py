@@ -1,6 +1,5 @@
 """`codemoe merge MERGEKIT.yaml OUT`: read the recipe, check the models, stream the result."""
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,41 +22,20 @@ from codemoe.merge.compatible import (
     signature,
 )
 from codemoe.merge.kernels import load as load_kernels
-from codemoe.merge.mergekit import MergeRecipe, load_merge
-from codemoe.merge.model import Model, open_model
-from codemoe.merge.plan import Work, slices_of, tensors
+from codemoe.merge.model import Model, fingerprint, open_model
+from codemoe.merge.options import Options
+from codemoe.merge.plan import slices_of, tensors
+from codemoe.merge.recipe import MergeRecipe, load_merge
 from codemoe.merge.same import check_distinct
 from codemoe.merge.settings import method_of
-from codemoe.merge.tokens import Tokenizer, Vocabulary, copy_files, join
-from codemoe.models.storage.dtypes import dtype_named, torch_name
+from codemoe.merge.tokens import Tokenizer, copy_files
+from codemoe.merge.vocabulary import Vocabulary, join
+from codemoe.merge.work import output_dtype, work_for
 from codemoe.models.storage.read import Files
 from codemoe.models.storage.write import Tensor, lay_out
 from codemoe.progress import say
 
 KIND = "merged"
-SHARD_BYTES = 10**9
-MEMORY_BYTES = 512 * 10**6
-_LEAST_MEMORY = 16 * 10**6
-_BLOCKS = 12  # float32 arrays of a block that a method works in, besides one a model
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the command line says besides the recipe; no output depends on `threads` or on
-    `max_memory`."""
-
-    prefer: Mapping[str, str]
-    max_memory: int = MEMORY_BYTES
-    shard_bytes: int = SHARD_BYTES
-    threads: int = 0  # 0: all cores
-    seed: int = 0
-    force: bool = False
-    allow_identical: bool = False
-    rank: int = 0  # above 0: adapters are merged into an adapter of that rank
-
-    @property
-    def num_threads(self) -> int:
-        return self.threads or len(os.sched_getaffinity(0))
 
 
 def merge_models(path: Path, out: Path, options: Options) -> dict[str, Any]:
@@ -90,7 +68,7 @@ def merge_models(path: Path, out: Path, options: Options) -> dict[str, Any]:
             hashes = output.write_weights(
                 shards, partial, config, f"merge {recipe.merge_method}", options.num_threads
             )
-            write_json(partial / "config.json", planned.config)
+            output.write_json(partial / "config.json", planned.config)
             copy_files(
                 planned.tokens_of,
                 planned.vocabulary.added if planned.vocabulary else (),
@@ -98,7 +76,7 @@ def merge_models(path: Path, out: Path, options: Options) -> dict[str, Any]:
                 _template_text(recipe),
                 partial,
             )
-            write_card(partial / "README.md", path, recipe.merge_method, list(models.values()))
+            write_card(partial / "README.md", "merge", path, _title(recipe), list(models.values()))
             inputs = {model.text: fingerprint(model) for model in models.values()}
             output.write_manifest(partial, KIND, config, inputs, hashes, options.seed, started)
         return _told(out, recipe, notes, sum(s.num_bytes for s in shards), started, made=True)
@@ -123,7 +101,7 @@ def _adapter(
     adapters = [model for model in models.values() if model.lora]
     with output.made_in(out) as partial:
         hashes = write_adapter(merged, adapters, partial, config, options.rank)
-        write_card(partial / "README.md", path, recipe.merge_method, list(models.values()))
+        write_card(partial / "README.md", "merge", path, _title(recipe), list(models.values()))
         inputs = {model.text: fingerprint(model) for model in models.values()}
         output.write_manifest(partial, KIND, config, inputs, hashes, options.seed, started)
     size = sum(file.stat().st_size for file in out.glob("*.safetensors"))
@@ -145,24 +123,16 @@ def _told(
     }
 
 
+def _title(recipe: MergeRecipe) -> str:
+    return f"{recipe.merge_method} ({method_of(recipe).cites})"
+
+
 def open_models(texts: Sequence[str], base: str | None, beside: Path) -> dict[str, Model]:
     """Models by the name the recipe gives them, the base first; adapters alone stand on it."""
     opened: dict[str, Model] = {}
     for text in sorted(texts, key=lambda t: t != base):
         opened[text] = open_model(text, beside, opened.get(base) if base else None)
     return opened
-
-
-def fingerprint(model: Model) -> str:
-    """Names, sizes and times of a model's files: cheap, and changes when they do."""
-    paths = {stored.file for stored in model.tensors.values()}
-    if model.lora is not None:
-        paths |= set(model.lora.glob("adapter_*"))
-    lines = []
-    for path in sorted(paths):
-        stat = path.stat()
-        lines.append(f"{path.name} {stat.st_size} {stat.st_mtime_ns}")
-    return "; ".join(lines)
 
 
 def _config(recipe: MergeRecipe, models: Mapping[str, Model], options: Options) -> dict[str, Any]:
@@ -206,36 +176,9 @@ def _plan(
     dtype = output_dtype(recipe.out_dtype or recipe.dtype)
     planned = tensors(recipe, models, work_for(everyone, files, options, dtype), vocabulary, tied)
     _count_layers(recipe, models, config)
-    set_dtype(config, planned)
+    output.set_dtype(config, planned)
     template_of = _template_owner(recipe, models, choices, tokens_of)
     return _Planned(planned, config, tokens_of, template_of, vocabulary)
-
-
-def output_dtype(name: str | None) -> str | None:
-    if name is None:
-        return None
-    dtype = dtype_named(name)
-    if dtype is None:
-        raise UserError(f"dtype {name!r} is not supported", "float32, float16, bfloat16 or float64")
-    return dtype
-
-
-def work_for(models: Sequence[Model], files: Files, options: Options, dtype: str | None) -> Work:
-    """Sizes of blocks, so that all threads together stay below --max-memory."""
-    held = sum(f.a_RD.nbytes + f.b_OR.nbytes for m in models for f in m.factors.values())
-    budget = (options.max_memory - held) // options.num_threads
-    if budget < _LEAST_MEMORY:
-        needed = held + _LEAST_MEMORY * options.num_threads
-        raise UserError(
-            f"{options.max_memory / 1e6:.0f} MB of memory are too little for "
-            f"{options.num_threads} threads"
-            + (f" and {held / 1e6:.0f} MB of adapters" if held else ""),
-            f"--max-memory {-(-needed // 10**6)}MB, or fewer --threads",
-        )
-    count = len(models)
-    block = min(1 << 15, budget // 2 // (4 * (count + _BLOCKS)))
-    spare = min(1 << 23, budget // 2 // (10 * count))
-    return Work(files, 1 << (block.bit_length() - 1), spare, options.seed, dtype)
 
 
 def _vocabulary(
@@ -305,22 +248,3 @@ def _count_layers(recipe: MergeRecipe, models: dict[str, Model], config: dict[st
     config[name] = len(types)
     if "layer_types" in config:
         config["layer_types"] = types
-
-
-def set_dtype(config: dict[str, Any], planned: Sequence[Tensor]) -> None:
-    """Say in the config what most of the weights are stored as."""
-    sizes: dict[str, int] = {}
-    for tensor in planned:
-        sizes[tensor.dtype] = sizes.get(tensor.dtype, 0) + tensor.num_bytes
-    main = max(sizes, key=lambda dtype: sizes[dtype])
-    key = "torch_dtype" if "torch_dtype" in config else "dtype"
-    try:
-        config[key] = torch_name(main)
-    except KeyError:
-        config.pop(key, None)
-
-
-def write_json(path: Path, tree: Mapping[str, Any]) -> None:
-    import json
-
-    path.write_text(json.dumps(tree, indent=2) + "\n", encoding="utf-8")

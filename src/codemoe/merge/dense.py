@@ -6,11 +6,12 @@ from typing import Any
 
 from codemoe.artifacts import HASHES
 from codemoe.merge import output
-from codemoe.merge.command import Options, set_dtype, work_for, write_json
-from codemoe.merge.mergekit import MergeRecipe, Source
 from codemoe.merge.model import Model, open_model
+from codemoe.merge.options import Options
 from codemoe.merge.plan import tensors
+from codemoe.merge.recipe import MergeRecipe, Source
 from codemoe.merge.tokens import copy_files
+from codemoe.merge.work import work_for
 from codemoe.models.storage.read import Files
 from codemoe.models.storage.write import lay_out
 
@@ -58,13 +59,13 @@ def merge_adapters(
         work = work_for(list(models.values()), files, options, dtype)
         planned = tensors(recipe, models, work, None, whole.tied)
         config = dict(whole.config)
-        set_dtype(config, planned)
+        output.set_dtype(config, planned)
         shards = lay_out(planned, options.shard_bytes)
         hashes = output.write_weights(
             shards, out, recipe.model_dump(mode="json"), f"merge {name}", options.num_threads
         )
-        write_json(out / HASHES, hashes)
-        write_json(out / "config.json", config)
+        output.write_json(out / HASHES, hashes)
+        output.write_json(out / "config.json", config)
         copy_files(whole, (), None, None, out)
     finally:
         files.close()

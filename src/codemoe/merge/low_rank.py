@@ -14,12 +14,12 @@ import numpy as np
 
 from codemoe.errors import UserError
 from codemoe.merge import output
-from codemoe.merge.mergekit import MergeRecipe
-from codemoe.merge.mergekit import Source as Entry
 from codemoe.merge.methods.inputs import Arrays
 from codemoe.merge.methods.table import Method, Settings
 from codemoe.merge.model import Model
 from codemoe.merge.plan import check_inputs, slices_of
+from codemoe.merge.recipe import MergeRecipe
+from codemoe.merge.recipe import Source as Entry
 from codemoe.merge.settings import settings_for
 from codemoe.models.storage.adapter import CONFIG, WEIGHTS, Factors, adapter_config
 from codemoe.models.storage.write import Shard, Tensor

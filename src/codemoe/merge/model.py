@@ -114,6 +114,18 @@ def open_model(text: str, beside: Path, base: "Model | None" = None) -> Model:
     return Model(text, folder, adapter_folder, config, tensors, factors)
 
 
+def fingerprint(model: Model) -> str:
+    """Names, sizes and times of a model's files: cheap, and changes when they do."""
+    paths = {stored.file for stored in model.tensors.values()}
+    if model.lora is not None:
+        paths |= set(model.lora.glob("adapter_*"))
+    lines = []
+    for path in sorted(paths):
+        stat = path.stat()
+        lines.append(f"{path.name} {stat.st_size} {stat.st_mtime_ns}")
+    return "; ".join(lines)
+
+
 def _parts(text: str, beside: Path) -> tuple[str, str | None]:
     """MODEL+ADAPTER at the plus sign that parts them; a folder's own name may have others."""
     if _folder(text, beside):

@@ -31,7 +31,8 @@ from codemoe.artifacts import (
 from codemoe.disk import disk_fault, existing_parent
 from codemoe.errors import UserError, WorkError
 from codemoe.lock import InUse, run_lock
-from codemoe.models.storage.write import Shard, write_index, write_shards
+from codemoe.models.storage.dtypes import torch_name
+from codemoe.models.storage.write import Shard, Tensor, write_index, write_shards
 from codemoe.progress import progress
 
 _JOURNAL = ".journal"
@@ -208,6 +209,23 @@ def _refuse_full_disk(folder: Path, num_bytes: int) -> None:
             f"{place}",
             "free some space, or choose another disk",
         )
+
+
+def write_json(path: Path, tree: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(tree, indent=2) + "\n", encoding="utf-8")
+
+
+def set_dtype(config: dict[str, Any], planned: Sequence[Tensor]) -> None:
+    """Say in the config what most of the weights are stored as."""
+    sizes: dict[str, int] = {}
+    for tensor in planned:
+        sizes[tensor.dtype] = sizes.get(tensor.dtype, 0) + tensor.num_bytes
+    main = max(sizes, key=lambda dtype: sizes[dtype])
+    key = "torch_dtype" if "torch_dtype" in config else "dtype"
+    try:
+        config[key] = torch_name(main)
+    except KeyError:
+        config.pop(key, None)
 
 
 def write_manifest(

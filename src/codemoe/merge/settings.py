@@ -1,12 +1,14 @@
 """The settings of a method for one tensor, out of a recipe's nested parameters."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
 from codemoe.errors import UserError
-from codemoe.merge.mergekit import MergeRecipe, Slice, Source, Tree, scopes, value_at
 from codemoe.merge.methods.table import METHODS, REQUIRED, Method, Parameter, Settings
+from codemoe.merge.recipe import MergeRecipe, Slice, Source
+
+Tree = Mapping[str, Any]
 
 # mergekit methods that have no row here.
 _ELSEWHERE = ("karcher", "nearswap", "arcee_fusion", "ram", "ramplus_tl")
@@ -61,13 +63,45 @@ def settings_for(
     for name, parameter in method.parameters.items():
         if parameter.of_model:
             found[name] = [
-                _value(name, parameter, scopes(recipe, piece, source), own, place, source.model)
+                _value(name, parameter, _scopes(recipe, piece, source), own, place, source.model)
                 for source, own in models
             ]
         else:
-            trees = scopes(recipe, piece, None)
+            trees = _scopes(recipe, piece, None)
             found[name] = _value(name, parameter, trees, tensor, place, None)
     return found
+
+
+def _scopes(recipe: MergeRecipe, piece: Slice, source: Source | None) -> Iterator[Tree]:
+    """Where a setting is looked up, the nearest first: its model, the slice, the recipe."""
+    if source is not None:
+        yield source.parameters
+    yield piece.parameters
+    yield recipe.parameters
+
+
+def value_at(setting: Any, tensor: str, place: float) -> Any:
+    """A setting as one tensor has it; None when no condition fits.
+
+    `setting` is a value, a gradient (a list of values at equal distances, read at `place` from 0
+    to 1, numbers interpolated), or conditions [{filter: text in the tensor's name, value: ...}].
+    """
+    if isinstance(setting, dict):
+        setting = [setting]
+    if not isinstance(setting, list):
+        return setting
+    if all(isinstance(entry, dict) for entry in setting):
+        for condition in setting:
+            pattern = condition.get("filter")
+            if pattern in (None, "*") or str(pattern) in tensor:
+                return value_at(condition.get("value"), tensor, place)
+        return None
+    at = place * (len(setting) - 1)
+    low = int(at)
+    if any(isinstance(entry, bool | str) for entry in setting):
+        return setting[low]
+    high = min(low + 1, len(setting) - 1)
+    return (1 - at + low) * setting[low] + (at - low) * setting[high]
 
 
 def _value(

@@ -11,15 +11,8 @@ from codemoe.errors import UserError
 from codemoe.merge import output
 from codemoe.merge.assemble.gates import data_files, make_gates
 from codemoe.merge.assemble.plan import family_for, outside_mlps, tensors
+from codemoe.merge.assemble.recipe import MoeRecipe, load_moe
 from codemoe.merge.card import write_card
-from codemoe.merge.command import (
-    Options,
-    fingerprint,
-    output_dtype,
-    set_dtype,
-    work_for,
-    write_json,
-)
 from codemoe.merge.compatible import (
     SPECIAL,
     TEMPLATE,
@@ -29,10 +22,11 @@ from codemoe.merge.compatible import (
     check_models,
     merged_config,
 )
-from codemoe.merge.mergekit import MoeRecipe, load_moe
-from codemoe.merge.model import Model, open_model
+from codemoe.merge.model import Model, fingerprint, open_model
+from codemoe.merge.options import Options
 from codemoe.merge.same import check_distinct
 from codemoe.merge.tokens import copy_files
+from codemoe.merge.work import output_dtype, work_for
 from codemoe.models.export.families import Family, sparse_config
 from codemoe.models.storage.dtypes import ITEM_BYTES
 from codemoe.models.storage.read import Files
@@ -85,10 +79,11 @@ def assemble(path: Path, out: Path, options: Options, data: Sequence[str] = ()) 
         shards = lay_out(planned, options.shard_bytes)
         with output.made_in(out) as partial:
             hashes = output.write_weights(shards, partial, config, f"moe {to}", options.num_threads)
-            write_json(partial / "config.json", _sparse(recipe, family, base, choices, planned))
+            config_json = _sparse(recipe, family, base, choices, planned)
+            output.write_json(partial / "config.json", config_json)
             tokens_of = choices.of.get(SPECIAL, base)
             copy_files(tokens_of, (), choices.of.get(TEMPLATE, base), None, partial)
-            write_card(partial / "README.md", path, family.architecture, everyone)
+            write_card(partial / "README.md", "moe", path, family.architecture, everyone)
             inputs = {model.text: fingerprint(model) for model in everyone}
             output.write_manifest(partial, KIND, config, inputs, hashes, options.seed, started)
         return told | {
@@ -131,7 +126,7 @@ def _sparse(
     config["num_experts_per_tok"] = recipe.experts_per_token
     if recipe.shared_experts:
         config["shared_expert_intermediate_size"] = config["intermediate_size"]
-    set_dtype(config, planned)
+    output.set_dtype(config, planned)
     return config
 
 

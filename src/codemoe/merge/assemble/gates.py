@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from codemoe.errors import UserError
-from codemoe.merge.mergekit import PROMPTED, Expert, MoeRecipe
+from codemoe.merge.assemble.recipe import PROMPTED, Expert, MoeRecipe
 from codemoe.merge.model import Model, first_of
 from codemoe.models.storage.read import Files
 from codemoe.progress import progress, say

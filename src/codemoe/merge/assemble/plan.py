@@ -2,23 +2,20 @@
 under the names that a stock Mixtral or Qwen-MoE has on disk."""
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 
 import numpy as np
 
 from codemoe.errors import UserError
+from codemoe.merge.assemble.recipe import Expert, MoeRecipe
 from codemoe.merge.compatible import signature
-from codemoe.merge.mergekit import Expert, MoeRecipe
-from codemoe.merge.methods.inputs import generator
-from codemoe.merge.methods.table import METHODS
 from codemoe.merge.model import HEAD, Model
-from codemoe.merge.plan import Work, made, rounded
-from codemoe.merge.sources import Source, Streamed
+from codemoe.merge.sources import Source
+from codemoe.merge.work import Work
 from codemoe.models.export.families import FAMILIES, Family, family_of
+from codemoe.models.storage.copy import copied
 from codemoe.models.storage.dtypes import from_float32
 from codemoe.models.storage.write import Tensor
 
-_PASS = METHODS["passthrough"]
 _DOWN = "down_proj"  # whose output is added to the residual stream
 _SHARED = "mlp.shared_expert"
 
@@ -85,7 +82,7 @@ def _tensors(
             continue
         source = base.source(work.files, name)
         assert source is not None
-        yield _as_it_is(name, source, work)
+        yield _from(source, name, work.dtype or source.dtype, work)
     for layer in range(count):
         at = f"{prefix}{layer}."
         first = _source(base, f"{at}{next(iter(family.experts))}.weight", work)
@@ -129,11 +126,6 @@ def _source(model: Model, name: str, work: Work, base: Model | None = None) -> S
     return source
 
 
-def _as_it_is(name: str, source: Source, work: Work) -> Tensor:
-    settings = {"scale": [1.0]}
-    return made(name, [source], None, _PASS, settings, work.dtype or source.dtype, work)
-
-
 def _expert(
     name: str, source: Source, expert: Expert, projection: str, dtype: str, work: Work
 ) -> Tensor:
@@ -141,25 +133,21 @@ def _expert(
     scale = 1.0
     if expert.residual_scale is not None and projection.endswith(_DOWN):
         scale = expert.residual_scale
-    if not expert.noise_scale:
-        return made(name, [source], None, _PASS, {"scale": [scale]}, dtype, work)
-    pieces = partial(_noisy, name, source, scale, expert.noise_scale, dtype, work)
-    return Tensor(name, dtype, source.shape, pieces, computed=True)
+    return _from(source, name, dtype, work, scale, expert.noise_scale or 0.0)
 
 
-def _noisy(
-    name: str, source: Source, scale: float, noise: float, dtype: str, work: Work
-) -> Iterator[np.ndarray]:
-    """(W + noise * normal) * scale, the random numbers by the tensor's name."""
-    inputs = Streamed(name, [source], None, block=work.block, spare=0, seed=work.seed)
-    random = generator(inputs, 0)
+def _from(
+    source: Source, name: str, dtype: str, work: Work, scale: float = 1.0, noise: float = 0.0
+) -> Tensor:
+    """(source + noise) * scale; the stored bytes where that is what they are already."""
+    if source.stored is not None and source.dtype == dtype and scale == 1 and not noise:
+        return copied(work.files, source.stored, name)
+    # Most mixtures are copies alone, and the methods of merging take a while to import.
+    from codemoe.merge.assemble.computed import noisy, scaled
 
-    def blocks() -> Iterator[np.ndarray]:
-        for block in _PASS.run(inputs, {"scale": [1.0]}):
-            drawn = random.standard_normal(len(block), np.float32)
-            yield (block + np.float32(noise) * drawn) * np.float32(scale)
-
-    return rounded(blocks(), dtype, name)
+    if noise:
+        return noisy(name, source, scale, noise, dtype, work)
+    return scaled(name, source, scale, dtype, work)
 
 
 def _given(name: str, values: np.ndarray, dtype: str) -> Tensor:

@@ -19,7 +19,7 @@ class Coins:
     one bit a flip, any other at most eight, and all are exact.
     """
 
-    def __init__(self, random: np.random.Generator, chance: float) -> None:
+    def __init__(self, random: "np.random.Generator", chance: float) -> None:
         self._random, self._rest = random, chance
         self._bits: list[bool] = []
         while self._rest and len(self._bits) < _MOST_BITS:

@@ -115,7 +115,7 @@ def blocks(
         yield first, min(first + step, size)
 
 
-def generator(inputs: Inputs, model: int) -> np.random.Generator:
+def generator(inputs: Inputs, model: int) -> "np.random.Generator":  # imported when it is used
     """Random numbers that depend on the seed, the tensor's name and the model, and on nothing
     else: neither on threads nor on blocks, as long as they are drawn in the tensor's order."""
     key = [inputs.seed, crc32(inputs.name.encode()), model]

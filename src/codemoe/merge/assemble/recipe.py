@@ -1,0 +1,59 @@
+"""mergekit-moe's mixtures: their keys."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from codemoe.merge.mergekit import Config, Reference, load
+
+
+class Expert(Config):
+    """One expert of a mixture, and the prompts that its gate starts from."""
+
+    source_model: Reference
+    positive_prompts: tuple[str, ...] = ()
+    negative_prompts: tuple[str, ...] = ()
+    noise_scale: float | None = None
+    residual_scale: float | None = None
+
+
+GATES = (
+    "hidden",
+    "hidden_avg",
+    "hidden_last",
+    "cheap_embed",
+    "random",
+    "uniform_random",
+    "prompts",
+    "fitted",
+    "orthogonal",
+)
+PROMPTED = ("hidden", "hidden_avg", "hidden_last", "cheap_embed", "prompts")
+
+
+class MoeRecipe(Config):
+    """A mixture. The gate modes of the last line of GATES are codemoe's own."""
+
+    base_model: Reference
+    experts: Annotated[tuple[Expert, ...], Field(min_length=1)]
+    gate_mode: Literal[
+        "hidden",
+        "hidden_avg",
+        "hidden_last",
+        "cheap_embed",
+        "random",
+        "uniform_random",
+        "prompts",
+        "fitted",
+        "orthogonal",
+    ] = "hidden"
+    dtype: str | None = None
+    experts_per_token: Annotated[int, Field(ge=1)] = 2
+    shared_experts: tuple[Expert, ...] | None = None
+    architecture: str | None = None
+
+
+def load_moe(path: Path) -> MoeRecipe:
+    """A mixture from its file; every error is a UserError."""
+    return load(MoeRecipe, path)
