@@ -20,7 +20,7 @@ PACKAGE = ROOT / "src" / "codemoe"
 # Import direction (DESIGN.md section 5): a module imports from layers before its own, and from its
 # own room. Rooms of one layer do not import each other, but for the single modules in WITHIN.
 LAYERS = (
-    ("errors", "progress", "languages", "disk", "jsonl", "yaml_file"),
+    ("errors", "progress", "garbage", "languages", "disk", "jsonl", "yaml_file"),
     (
         *("config", "align_config", "data_config", "eval_config", "router_config", "train_config"),
         *("recipe", "recipe_file"),

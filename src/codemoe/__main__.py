@@ -4,7 +4,7 @@ import atexit
 import os
 import sys
 
-from codemoe.cli import main
+from codemoe import garbage
 
 
 class _Leave:
@@ -24,6 +24,14 @@ class _Leave:
         except (OSError, ValueError):
             return  # a closed pipe: Python has a code of its own for it
         os._exit(self.code)
+
+
+def main() -> None:
+    """The command line, imported where the garbage of the import can wait."""
+    garbage.put_off()
+    from codemoe.cli import main as run
+
+    run()
 
 
 def program() -> None:

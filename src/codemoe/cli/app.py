@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from codemoe import garbage
+
 app = typer.Typer(
     name="codemoe",
     help="Turn one dense language model into a proven mixture of programming-language experts.",
@@ -24,7 +26,9 @@ def print_json(value: Any) -> None:
 
 
 def quiet_libraries() -> None:
-    """Libraries' own bars and notices would bury ours. Read when they are imported."""
+    """Before models: libraries' own bars and notices would bury ours. Read when they are imported.
+    And the collector works again, for what models leave behind is large."""
+    garbage.as_usual()
     import logging
     import warnings
 

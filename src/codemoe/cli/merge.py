@@ -132,10 +132,10 @@ def _moe(stage: Callable[..., None]) -> Callable[..., None]:
             _only_recipes(prefer=prefer, allow_identical=allow_identical, data=data)
             stage(recipe, rest, force, as_json)
             return
-        quiet_libraries()
         _import_numpy()
         from codemoe.merge.assemble.command import assemble
 
+        quiet_libraries()  # gates may ask a model
         options = _options(prefer, max_memory, shard_size, threads, seed, force, allow_identical)
         result = assemble(recipe, _out(recipe, rest, "moe"), options, data or ())
         _show(result, f"{result['format']}, {len(result['experts'])} experts", as_json)
