@@ -4,6 +4,7 @@ Run with: pytest tests/merge/test_command.py
 """
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -75,6 +76,37 @@ METHODS = {"codemoe.merge.methods.table", "codemoe.merge.methods.inputs"}
 HEAVY = {"torch", "transformers", "pyarrow", "rich", "tokenizers", "huggingface_hub"}
 
 
+@pytest.fixture
+def after(tmp_path: Path) -> Callable[[str, str, str], str]:
+    """What an expression is in a process that has run a small recipe."""
+
+    def run(verb: str, text: str, expression: str) -> str:
+        for seed, name in enumerate(("one", "two")):
+            make.checkpoint(tmp_path / name, seed)
+        make.recipe(tmp_path / "m.yaml", text)
+        script = (
+            "import os, sys\n"
+            "from codemoe import cli\n"
+            f"sys.argv = ['codemoe', '{verb}', 'm.yaml', 'out']\n"
+            "try:\n"
+            "    cli.main()\n"
+            "except SystemExit:\n"
+            f"    print({expression})\n"
+        )
+        settings = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env=settings,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()[-1]
+
+    return run
+
+
 @pytest.mark.parametrize(
     ("verb", "text", "needless"),
     [
@@ -83,24 +115,20 @@ HEAVY = {"torch", "transformers", "pyarrow", "rich", "tokenizers", "huggingface_
     ],
 )
 def test_a_command_imports_only_what_it_runs(
-    tmp_path: Path, verb: str, text: str, needless: set[str]
+    after: Callable[[str, str, str], str], verb: str, text: str, needless: set[str]
 ) -> None:
     """Of a small model, start-up is most of the time. A mixture of dense experts merges nothing."""
-    for seed, name in enumerate(("one", "two")):
-        make.checkpoint(tmp_path / name, seed)
-    script = (
-        "import sys\n"
-        "from codemoe import cli\n"
-        f"sys.argv = ['codemoe', '{verb}', 'm.yaml', 'out']\n"
-        "try:\n"
-        "    cli.main()\n"
-        "finally:\n"
-        "    print(*sys.modules)\n"
-    )
-    make.recipe(tmp_path / "m.yaml", text)
-    command = [sys.executable, "-c", script]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    loaded = set(done.stdout.split())
+    loaded = set(after(verb, text, "*sys.modules").split())
     assert "numpy" in loaded
     assert loaded & needless == set()
+
+
+@pytest.mark.parametrize(("verb", "text"), [("moe", MOE), ("merge", MERGE)])
+def test_numpy_starts_no_threads(
+    after: Callable[[str, str, str], str], verb: str, text: str
+) -> None:
+    """Its BLAS would, one a core; and the setting that keeps it from that is gone afterwards."""
+    left = after(
+        verb, text, "len(os.listdir('/proc/self/task')), 'OPENBLAS_NUM_THREADS' in os.environ"
+    )
+    assert left == "1 False"

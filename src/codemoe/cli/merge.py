@@ -4,7 +4,8 @@ The file's keys tell which. `pipeline` registers both under the stage's name.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -94,8 +95,7 @@ def _merge(stage: Callable[..., None]) -> Callable[..., None]:
             _only_recipes(prefer=prefer, rank=rank, allow_identical=allow_identical)
             stage(recipe, rest, force, as_json)
             return
-        if not rank:
-            _import_numpy()
+        _start_lightly(one_thread=not rank)
         from codemoe.merge.command import merge_models
 
         options = _options(
@@ -132,7 +132,7 @@ def _moe(stage: Callable[..., None]) -> Callable[..., None]:
             _only_recipes(prefer=prefer, allow_identical=allow_identical, data=data)
             stage(recipe, rest, force, as_json)
             return
-        _import_numpy()
+        _start_lightly()
         from codemoe.merge.assemble.command import assemble
 
         quiet_libraries()  # gates may ask a model
@@ -150,21 +150,30 @@ TWO_KINDS: dict[str, Callable[[Callable[..., None]], Callable[..., None]]] = {
 }
 
 
-def _import_numpy() -> None:
-    """NumPy whose BLAS has one thread: those it starts otherwise, one a core, spin for so long that
-    they double the time of its import.
+def _start_lightly(*, one_thread: bool = True) -> None:
+    """Without what libraries do at their start and nobody needs here; of a small model that is most
+    of the time.
 
-    Copies need no BLAS, and merges call it from threads of their own; the decompositions of --rank
-    want every core. Torch has its own BLAS, so the setting does not outlive the import.
+    Pydantic looks through all installed packages for plugins that would watch recipes being read.
+    NumPy's BLAS starts a thread a core, and they spin for so long that they double the time of the
+    import. Copies need no BLAS, and merges call it from threads of their own; the decompositions of
+    --rank want every core.
     """
-    setting = "OPENBLAS_NUM_THREADS"
-    is_ours = setting not in os.environ
-    if is_ours:
-        os.environ[setting] = "1"
-    import numpy  # noqa: F401
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    with _set("OPENBLAS_NUM_THREADS", "1") if one_thread else nullcontext():
+        import numpy  # noqa: F401
 
+
+@contextmanager
+def _set(variable: str, value: str) -> Iterator[None]:
+    """Within, where the user has said nothing else. The setting does not outlive what it is for:
+    torch may have a BLAS of its own, and other programs have."""
+    is_ours = variable not in os.environ
     if is_ours:
-        del os.environ[setting]
+        os.environ[variable] = value
+    yield
+    if is_ours:
+        del os.environ[variable]
 
 
 def _kind(recipe: Path, verb: str) -> str | None:
