@@ -112,6 +112,14 @@ def test_every_command_explains_itself(command: str, call: Callable[..., Finishe
         assert "--force" in shown.out
 
 
+def test_a_command_that_is_named_is_made_alone() -> None:
+    """The options of all others would take longer to make than to read a recipe."""
+    (alone,) = cli._app_for(["moe", "--help"]).registered_commands
+    assert alone.name == "moe"
+    for arguments in ([], ["--help"], ["mo"], ["--version", "moe"]):
+        assert cli._app_for(arguments) is cli.app
+
+
 def test_version(call: Callable[..., Finished]) -> None:
     assert call("--version").out == f"codemoe {__version__}\n"
 

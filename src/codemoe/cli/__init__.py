@@ -1,6 +1,8 @@
 """The command line, thin. A module a command or family; each imports what it needs when it runs."""
 
 import sys
+from collections.abc import Sequence
+from copy import copy
 from typing import Annotated
 
 import typer
@@ -69,7 +71,22 @@ def main() -> None:
     """Entry point: 0 done, 1 the work failed, 2 bad input, 130 interrupted; bad input never ends
     in a traceback."""
     try:
-        app()
+        _app_for(sys.argv[1:])()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
+
+
+def _app_for(arguments: Sequence[str]) -> typer.Typer:
+    """With the command alone that is named, if one is: Typer makes the options of all commands that
+    it has before it looks which is wanted."""
+    named = [
+        command
+        for command in app.registered_commands
+        if command.callback and [command.name or command.callback.__name__] == [*arguments[:1]]
+    ]
+    if not named:
+        return app  # for help on all, and for what was probably meant
+    alone = copy(app)
+    alone.registered_commands = named
+    return alone
