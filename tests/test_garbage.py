@@ -16,10 +16,10 @@ def said(script: str) -> list[str]:
 def test_a_command_starts_without_looking_for_garbage() -> None:
     version, looked = said(
         "import gc, sys\n"
+        "from codemoe.__main__ import main\n"
         "looks = []\n"
         "gc.collect()\n"
         "gc.callbacks.append(lambda phase, info: looks.append(phase))\n"
-        "from codemoe.__main__ import main\n"
         "sys.argv = ['codemoe', '--version']\n"
         "try:\n"
         "    main()\n"
