@@ -158,9 +158,15 @@ def measured(command: Sequence[str], out: Path) -> Run:
     """Run a command that makes the folder `out`, which is removed before."""
     shutil.rmtree(out, ignore_errors=True)
     log = out.with_suffix(".log")
+    # Both sides from compiled modules, as where pip installs them: here too where Python is told to
+    # keep none.
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     # From a small process: the largest memory counts what a child had before it was the command.
     done = subprocess.run(
-        [sys.executable, "-S", "-c", _WATCH, str(log), *command], capture_output=True, text=True
+        [sys.executable, "-S", "-c", _WATCH, str(log), *command],
+        capture_output=True,
+        text=True,
+        env=kept,
     )
     status, seconds, cpu_s, peak_kb = json.loads(done.stdout)
     if status:
