@@ -507,6 +507,25 @@ def test_a_closed_output_is_no_matter_at_the_end() -> None:
     assert ended.returncode == 0
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", ["--help", "--version", "doctor --json", "nothing"])
+def test_an_output_that_is_full_is_told(arguments: str, unbuffered: str) -> None:
+    command = f"{sys.executable} -m codemoe {arguments} > /dev/full"
+    ended = subprocess.run(
+        command,
+        shell=True,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+    )
+    if arguments == "nothing":  # prints nothing there
+        assert ended.returncode == 2
+        assert "No such command" in ended.stderr
+    else:
+        assert ended.returncode == 1
+        assert ended.stderr == "error: cannot write the output: No space left on device\n"
+
+
 def test_a_crash_ends_as_any_does() -> None:
     ended = _program("1 / 0")
     assert ended.returncode == 1

@@ -21,8 +21,12 @@ class _Leave:
             for stream in (sys.stdout, sys.stderr):
                 if stream is not None:  # closed before the command began
                     stream.flush()
-        except (OSError, ValueError):
+        except (BrokenPipeError, ValueError):
             return  # a closed pipe: Python has a code of its own for it
+        except OSError as error:
+            if not self.code:  # else it has been told
+                os.write(2, f"error: cannot write the output: {error.strerror}\n".encode())
+            os._exit(self.code or 1)
         os._exit(self.code)
 
 

@@ -75,6 +75,13 @@ def main() -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
+    except OSError as error:
+        from codemoe.disk import FULL_ERRNO
+
+        if error.errno not in FULL_ERRNO or error.filename is not None:
+            raise
+        print(f"error: cannot write the output: {error.strerror}", file=sys.stderr)
+        raise SystemExit(1) from None
 
 
 def _app_for(arguments: Sequence[str]) -> typer.Typer:
