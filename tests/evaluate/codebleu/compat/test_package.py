@@ -94,6 +94,37 @@ def test_keyword_lists_are_the_packages() -> None:
     assert "nullptr" not in KEYWORDS["cpp"]
 
 
+@pytest.mark.parametrize(
+    ("language", "code", "count"),
+    [
+        ("python", "if a not in b and c is not d:\n    pass\n", 7),
+        ("php", "<?php new \\A\\B(); new \\C();\nf(); ?>", 16),
+        (
+            "go",
+            "package p\nfunc f() {\n\ta.b[c.d[i]]++\n\ta[b.c[i]] = a[i][j]\n"
+            "\tx.y[i][j] = a[b]\n}\n",
+            33,
+        ),
+        ("go", 'package p\nvar s = `raw`\nvar t = "x"\n', 9),
+    ],
+    ids=["not in", "absolute names", "index of a field", "raw strings"],
+)
+def test_trees_have_as_many_nodes_as_on_the_packages_grammars(
+    language: str, code: str, count: int
+) -> None:
+    # Counted by the package's own walk, on the grammars that it pins.
+    (subtrees,) = package_subtrees([parse(code, language)])
+    assert subtrees.total() == count
+
+
+def test_a_field_that_is_indexed_twice_is_a_qualified_type() -> None:
+    # ... as the package reads it, and so it matches a real one.
+    index = "package p\nfunc f() {\n\ta.b[i][j]++\n}\n"
+    of_type = "package p\nvar x c.d\n"
+    shared = read_compat(index, "go").subtrees & read_compat(of_type, "go").subtrees
+    assert shared.total() == 2  # with `package p`
+
+
 def test_one_subtree_matches_any_number() -> None:
     reference = "a = 1\nb = 2\nc = 3\nd = 4"
     # All but the module itself is found in one statement.

@@ -54,22 +54,33 @@ _OLD: dict[str, dict[tuple[str, str], _Old]] = {
     "go": {("keyed_element", role): _Old(None) for role in ("key", "value")},
 }
 # Kinds that the pinned grammar does not have: their children are their parent's.
-_TRANSPARENT = {"go": ("statement_list", "interpreted_string_literal_content")}
+_TRANSPARENT = {
+    "go": ("statement_list", "interpreted_string_literal_content", "raw_string_literal_content"),
+    "php": ("php_end_tag",),
+    "python": ("not in", "is not"),
+}
+# Kinds that have no parts in the pinned grammar.
+_LEAVES = {"go": ("raw_string_literal",)}
 
 
 @dataclass(frozen=True, eq=False)
 class _Rules:
-    """_OLD and _TRANSPARENT in the numbers of a grammar."""
+    """What is above in the numbers of a grammar."""
 
     # (parent, role) -> code of the wrapper, whether the role stays, kinds that have not changed
     changed: dict[tuple[int, int], tuple[int | None, bool, frozenset[int]]]
     is_changed: Table  # parents in `changed`
     is_transparent: Table
+    is_leaf: Table
     is_index: Table  # Go: index_expression
+    is_selector: Table  # Go: selector_expression
     identifiers: frozenset[int]
+    type_codes: dict[str, int]  # Go: of the kinds of types
+    type_roles: dict[str, int]
     is_rooted: Table  # PHP: qualified_name
-    root: int  # ... code of what its leading backslash stood in
+    root: int  # ... code of what a leading backslash stood in, where only the name follows
     backslashes: frozenset[int]
+    namespaces: frozenset[int]
 
 
 @cache
@@ -88,11 +99,16 @@ def _rules(grammar: Grammar) -> _Rules:
         changed,
         table_of(kind for kind, _ in changed),
         table_of(grammar.kinds(_TRANSPARENT.get(grammar.language, ()))),
+        table_of(grammar.kinds(_LEAVES.get(grammar.language, ()))),
         table_of(grammar.kinds(["index_expression"] if grammar.language == "go" else [])),
+        table_of(grammar.kinds(["selector_expression"])),
         grammar.kinds(["identifier"]),
+        {kind: code(kind) for kind in (*_INNER_TYPES, *_TYPE_NAMES)},
+        {role: grammar.fields.get(role, 0) for role in _TYPE_ROLES},
         table_of(grammar.kinds(["qualified_name"] if grammar.language == "php" else [])),
         code("namespace_name_as_prefix"),
         grammar.kinds(["\\"]),
+        grammar.kinds(["namespace_name"]),
     )
 
 
@@ -171,7 +187,7 @@ class _Nodes:
         self.is_node = forest.grammar.is_named[kinds] & ~is_transparent
         self.is_top = np.zeros(len(kinds), np.bool_)
         self.is_top[forest.places([tree.inner or [0] for tree in forest.trees])] = True
-        self.is_top &= ~is_transparent
+        self.is_top &= ~(is_transparent | rules.is_leaf[kinds])
         self.scale = 1  # keys from one node to the next
         self.added = _Added([], [], [], [], [])
 
@@ -199,11 +215,13 @@ class _Nodes:
             for node, row in some.items():
                 inside = slice(base + node + 1, base + tree.after[node])
                 self.is_node[inside] = self.is_top[inside] = False
-                self.codes[base + node] = mixed(_INSTANCE)
+                self.codes[base + node] = rules.type_codes[_INSTANCE]
                 for at, (kind, role, size) in enumerate(row, (base + node) * scale + 1):
-                    self.added.add(at, at + size, mixed(kind), role, kind != _NAME)
+                    code, role_number = rules.type_codes[kind], rules.type_roles[role]
+                    self.added.add(at, at + size, code, role_number, kind in _INNER_TYPES)
             for node in tree.nodes_of(rules.is_rooted):
-                if tree.kinds[node + 1] in rules.backslashes:
+                first, *rest = tree.kinds[node + 1 : min(node + 3, tree.after[node])]
+                if first in rules.backslashes and not rules.namespaces.intersection(rest):
                     key = (base + node) * scale + 1
                     self.added.add(key, key + 1, rules.root, 0)
             for node in tree.nodes_of(rules.is_changed):
@@ -226,10 +244,13 @@ class _Nodes:
             child = behind
 
 
-# Go: `a[i][j]` and `a[b[i]]` with plain names. The pinned grammar takes the inner index for a
-# generic type, and the whole for an instance of one.
-_NAME, _ELEMENT, _ARGUMENTS, _GENERIC, _INSTANCE = range(100_000, 100_005)
-_Row = list[tuple[int, int, int]]  # (kind, role, nodes inside and itself), parents first
+# Go: `a[i][j]` and `a[b[i]]`, where a and b may be `x.y`. The pinned grammar takes the inner index
+# for a generic type, and the whole for an instance of one.
+_INSTANCE, _GENERIC, _QUALIFIED = "type_instantiation_expression", "generic_type", "qualified_type"
+_INNER_TYPES = frozenset({_INSTANCE, _GENERIC, _QUALIFIED, "type_arguments", "type_elem"})
+_TYPE_NAMES = ("type_identifier", "package_identifier")
+_TYPE_ROLES = ("", "type", "type_arguments", "package", "name")
+_Row = list[tuple[str, str, int]]  # (kind, role, nodes inside and itself), parents first
 
 
 def _generic_types(tree: SyntaxTree, rules: _Rules) -> dict[int, _Row]:
@@ -240,8 +261,8 @@ def _generic_types(tree: SyntaxTree, rules: _Rules) -> dict[int, _Row]:
         if node < skip_to:
             continue
         operand, index = _operand_and_index(tree, node)
-        left, right = _type(tree, operand, rules, 1), _type(tree, index, rules, 0)
-        if left and right and len(left) + len(right) > 2:
+        left, right = _type(tree, operand, rules, "type"), _type(tree, index, rules, "")
+        if left and right and _GENERIC in (left[0][0], right[0][0]):
             found[node] = left + right
             skip_to = tree.after[node]
     return found
@@ -253,25 +274,31 @@ def _operand_and_index(tree: SyntaxTree, node: int) -> tuple[int, int]:
     return operand, min(bracket + 1, tree.after[node] - 1)
 
 
-def _type(tree: SyntaxTree, node: int, rules: _Rules, role: int) -> _Row:
+def _type(tree: SyntaxTree, node: int, rules: _Rules, role: str) -> _Row:
     """A name or `name[type]` as a type in a role; nothing for all else."""
-    depth = 0
+    names: list[_Row] = []
     while rules.is_index[tree.kinds[node]]:
-        operand, index = _operand_and_index(tree, node)
-        if tree.kinds[operand] not in rules.identifiers:
-            return []
-        depth += 1
-        node = index
-    if tree.kinds[node] not in rules.identifiers:
+        operand, node = _operand_and_index(tree, node)
+        names.append(_type_name(tree, operand, rules, "type"))
+    innermost = _type_name(tree, node, rules, "" if names else role)
+    if not innermost or not all(names):
         return []
+    size = sum(map(len, names)) + 3 * len(names) + len(innermost)
     row: _Row = []
-    for level in range(depth, 0, -1):
-        size = 4 * level + 1
-        row += [
-            (_GENERIC, role, size),
-            (_NAME, 1, 1),
-            (_ARGUMENTS, 2, size - 2),
-            (_ELEMENT, 0, size - 3),
-        ]
-        role = 0
-    return [*row, (_NAME, role, 1)]
+    for name in names:
+        rest = size - 1 - len(name)
+        row.append((_GENERIC, role, size))
+        row += [*name, ("type_arguments", "type_arguments", rest), ("type_elem", "", rest - 1)]
+        role, size = "", rest - 2
+    return row + innermost
+
+
+def _type_name(tree: SyntaxTree, node: int, rules: _Rules, role: str) -> _Row:
+    """`name` or `package.name` as a type in a role; nothing for all else."""
+    kinds = tree.kinds
+    if kinds[node] in rules.identifiers:
+        return [("type_identifier", role, 1)]
+    if rules.is_selector[kinds[node]] and kinds[node + 1] in rules.identifiers:
+        inside: _Row = [("package_identifier", "package", 1), ("type_identifier", "name", 1)]
+        return [(_QUALIFIED, role, 3), *inside]
+    return []
