@@ -385,6 +385,7 @@ def test_score(call: Callable[..., Finished], tmp_path: Path) -> None:
         "looping",
         "raw_tokens",
         "template",
+        "fenced",
         "mode",
         "corrected",
         "compat",

@@ -94,6 +94,7 @@ _ODD = {
     "looping": "looping",
     "raw_tokens": "raw tokens",
     "template": "template leftovers",
+    "fenced": "with Markdown fences",
 }
 
 

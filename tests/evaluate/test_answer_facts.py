@@ -20,6 +20,7 @@ def test_nothing_is_odd_about_a_good_answer(language: str) -> None:
         wrong_language=False,
         raw_tokens=False,
         template=False,
+        fenced=False,
     )
 
 
@@ -40,6 +41,8 @@ def test_empty(answer: str) -> None:
         ("def f ( a ) : NEW_LINE INDENT return a NEW_LINE DEDENT", "raw_tokens"),
         ("[/INST] class A { }", "template"),
         ("class A { }</s>", "template"),
+        ("Here:\n```java\nclass A { }\n```\nDone.", "fenced"),
+        ("```\r\nclass A { }", "fenced"),
     ],
 )
 def test_what_is_odd_is_seen(answer: str, name: str) -> None:
@@ -56,4 +59,5 @@ def test_no_loop() -> None:
 
 def test_markers_inside_words_are_none() -> None:
     assert not facts("int NEW_LINES = 1;", "java").raw_tokens
+    assert not facts('String s = "```java";', "java").fenced
     assert facts("if (a <s> b) ### no", "java").language != "python"

@@ -31,8 +31,8 @@ def test_keys_and_figures(tmp_path: Path) -> None:
     found = score_file(write(tmp_path / "rows.jsonl", *rows))
     assert " ".join(found) == (
         "n codebleu ngram_match weighted_ngram_match syntax_match dataflow_match floor interval "
-        "pooled empty unparsable wrong_language looping raw_tokens template mode corrected compat "
-        "answered_in by_language"
+        "pooled empty unparsable wrong_language looping raw_tokens template fenced mode corrected "
+        "compat answered_in by_language"
     )
     assert (found["n"], found["empty"]) == (5, 1)
     direct = score_corpus(

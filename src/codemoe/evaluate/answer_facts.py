@@ -1,5 +1,5 @@
 """What is odd about an answer, whatever the metric says: empty, unreadable, looping, another
-language, raw tokens of a data set, leftovers of a chat template."""
+language, raw tokens of a data set, leftovers of a chat template, Markdown fences."""
 
 import re
 from collections.abc import Sequence
@@ -17,6 +17,8 @@ MIN_DISTINCT_AT_END = 0.25
 LOOP_TOKENS = 40  # shorter answers cannot be told
 END_TOKENS = 80
 _TEMPLATE = re.compile(r"</?s>|\[/?INST\]?|<\|[a-z_]+\|>|<<SYS>>|^### ", re.MULTILINE)
+# A line that is no more than a fence and a language. (Lines of "~" underline titles in comments.)
+_FENCE = re.compile(r"^[ \t]{0,3}`{3,}[ \t]*[\w+#.-]*[ \t]*\r?$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class AnswerFacts:
     wrong_language: bool
     raw_tokens: bool  # layout as words: NEW_LINE, INDENT
     template: bool  # `</s>`, `[/INST]`
+    fenced: bool  # "```python"
 
 
 def facts_of(prediction: str, program: Program) -> AnswerFacts:
@@ -44,6 +47,7 @@ def facts_of(prediction: str, program: Program) -> AnswerFacts:
         wrong_language=found not in (None, program.language),
         raw_tokens=has_xlcost_marks(prediction),
         template=_TEMPLATE.search(prediction) is not None,
+        fenced=_FENCE.search(prediction) is not None,
     )
 
 

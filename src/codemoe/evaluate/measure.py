@@ -12,7 +12,7 @@ from codemoe.evaluate.codebleu.judging import Judged, Pair
 from codemoe.evaluate.codebleu.record import EQUAL_WEIGHTS, Weights
 from codemoe.evaluate.parallel import in_processes, worker_count
 
-ODD = ("empty", "unparsable", "wrong_language", "looping", "raw_tokens", "template")
+ODD = ("empty", "unparsable", "wrong_language", "looping", "raw_tokens", "template", "fenced")
 
 
 @dataclass

@@ -76,6 +76,7 @@ def answer_findings(figures: Mapping[str, Any]) -> list[str]:
         "wrong_language": "are in another language than the one asked for",
         "looping": "repeat themselves (degenerate generation)",
         "template": "hold leftovers of a prompt template, such as </s> or [/INST]",
+        "fenced": "hold Markdown fences: these and the words around them are scored as code",
         "raw_tokens": "are raw tokens of a data set (NEW_LINE, INDENT): detokenised here before "
         "the corrected score, but not by the package",
     }
