@@ -34,6 +34,9 @@ def audit(path: Path, **options: Any) -> dict[str, Any]:
         ("Generated Code,ground_truth", ("Generated Code", "ground_truth")),
         ("task_id,completion,canonical_solution", ("completion", "canonical_solution")),
         ("output,target,lang", ("output", "target")),
+        ("pred gold", ("pred", "gold")),
+        ("prompt,Hyp,ref", ("Hyp", "ref")),
+        ("task_id,solution,canonical_solution", ("solution", "canonical_solution")),
     ],
 )
 def test_columns_are_known_by_their_usual_names(columns: str, found: tuple[str, str]) -> None:
@@ -135,6 +138,19 @@ def test_the_language_of_a_file_is_found_out_or_named(tmp_path: Path) -> None:
             "python",
         ),
         ([{"prediction": "x", "reference": "# x", "lang": "python"}], {}, "nothing to score", ""),
+        (
+            [{"prediction": "x", "reference": "x", "lang": "cobol"}],
+            {"language": "lang"},
+            "column 'lang' names no known language, but 'cobol'",
+            "python",
+        ),
+        ([{"prediction": "x", "reference": "x"}], {"claimed": 42.0}, "--claimed is 42", "0.42"),
+        (
+            [{"prediction": "x", "reference": "x"}],
+            {"claimed": float("nan")},
+            "--claimed is nan",
+            "0.42",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_told(
@@ -144,6 +160,43 @@ def test_what_cannot_be_read_is_told(
         audit(jsonl(tmp_path / "rows.jsonl", rows), **options)
     assert found in error.value.what
     assert fix in error.value.fix
+
+
+def test_an_unknown_language_is_not_passed_over_in_silence(tmp_path: Path) -> None:
+    rows = [{"prediction": JAVA, "reference": JAVA, "language": "cobol"}] * 3
+    told = audit(jsonl(tmp_path / "rows.jsonl", rows))["layout"]
+    assert "detected as Java (column 'language' names no known language, but 'cobol')" in told
+
+
+def test_no_answer_is_an_empty_one(tmp_path: Path) -> None:
+    rows = [
+        {"prediction": value, "reference": JAVA, "language": "java"}
+        for value in (None, [], [None], float("nan"), "")
+    ]
+    assert audit(jsonl(tmp_path / "rows.jsonl", rows))["empty"] == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("prediction,reference\nf(a, b),f(a, b)\n", ":2: 4 cells under 2 names"),
+        ('prediction,reference\n"f(a),f(a)\n"x","x"\n', "broken CSV"),
+        ('prediction,reference\n"x","x"\n"y","', "broken CSV"),
+        ('prediction,reference\n"f(\\"a\\")","x"\n', "broken CSV"),
+    ],
+    ids=["separators in cells", "a quote that does not end", "torn", "escaped quotes"],
+)
+def test_a_csv_file_that_would_be_read_wrongly_is_refused(
+    text: str, found: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError) as error:
+        audit(path, language="python")
+    assert found in error.value.what
+    assert "quote" in error.value.fix
+    path.write_text(",prediction,reference\n0,x,x,\n", encoding="utf-8")
+    assert audit(path, language="python")["n"] == 1
 
 
 def test_files_of_different_length(tmp_path: Path) -> None:
@@ -193,6 +246,14 @@ def test_a_claim_that_the_predictions_do_not_give(tmp_path: Path) -> None:
     assert any("Not reproducible" in words for words in audit(path, claimed=0.99)["findings"])
     same = audit(path)["compat"]["codebleu"]
     assert any(words.startswith("Reproducible") for words in audit(path, claimed=same)["findings"])
+
+
+def test_a_table_of_other_rows_is_told(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "rows.jsonl", ROWS)
+    told = "The published table has 5 scores, the predictions 3 rows."
+    for count in (3, 5):
+        scores = jsonl(tmp_path / "scores.jsonl", table(*[(0.25, 0, 0, 0, 0)] * count))
+        assert (told in audit(path, scores=[scores])["findings"]) == (count == 5)
 
 
 def test_a_mixture_that_collapsed_is_told(tmp_path: Path) -> None:

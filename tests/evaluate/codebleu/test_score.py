@@ -65,6 +65,8 @@ def test_missing_components_share_out_their_weight() -> None:
     assert weighted.codebleu == pytest.approx((parts[0] + parts[1] + 4 * parts[2]) / 6)
     # Equally where no other part has weight.
     only = score_pair("return 1", "return 2", "python", weights=(0, 0, 0, 1))
+    with pytest.raises(UserError, match="four numbers"):
+        score_pair("return 1", "return 2", "python", weights=(1e308, 1e308, 0, 0))
     assert only.codebleu == pytest.approx(sum(parts) / 3)
 
 

@@ -8,12 +8,13 @@ from codemoe.errors import UserError
 
 # In the order of preference: an earlier name wins where a file has several.
 _KNOWN = {
-    "prediction": "prediction predictions predicted generated generated_code generation "
-    "generations completion completions output outputs response answer hypothesis candidate "
-    "model_output result code value text line",
-    "reference": "reference references ground_truth groundtruth target targets gold "
-    "canonical_solution solution label labels expected expected_output ref truth answer code value "
-    "line",
+    "prediction": "prediction predictions predicted predicted_code pred preds generated "
+    "generated_code generated_text generation generations gen completion completions output "
+    "outputs response responses answer hypothesis hypotheses hyp candidate candidates model_output "
+    "model_response model_answer result code value text line solution",
+    "reference": "reference references reference_code ground_truth groundtruth gt target targets "
+    "target_code gold gold_code canonical_solution solution label labels expected expected_output "
+    "expected_code ref refs truth answer code value line",
     "language": "language lang programming_language prog_lang pl expert",
     "codebleu": "codebleu codebleu_score score",
     "ngram_match": "ngram_match_score ngram_match",
@@ -50,11 +51,14 @@ def _plain(name: str) -> str:
 
 
 def text_of(value: Any) -> str | None:
-    """A cell's program: a string, the first of a list of them, "" for null; None: no text."""
-    if value is None:
+    """A cell's program: a string, the first of a list of them; None: no text.
+
+    Nothing is "": null, NaN (what pandas writes for a missing cell), no candidate.
+    """
+    if isinstance(value, list):
+        value = value[0] if value else None
+    if value is None or value != value:
         return ""
-    if isinstance(value, list) and value:
-        value = value[0]
     return value if isinstance(value, str) else None
 
 

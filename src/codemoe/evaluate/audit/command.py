@@ -10,6 +10,7 @@ from codemoe.evaluate.audit.claims import Claim, is_score_table, read_claim
 from codemoe.evaluate.audit.findings import (
     answer_findings,
     claim_findings,
+    count_findings,
     language_findings,
     score_findings,
 )
@@ -41,6 +42,8 @@ def audit_files(request: AuditRequest) -> list[dict[str, Any]]:
     A file that holds only a table of scores is audited as a claim. Raises UserError for the first
     file that cannot be read, saying which column to name.
     """
+    if request.claimed is not None and not 0 <= request.claimed <= 1:
+        raise UserError(f"--claimed is {request.claimed:g}; expected 0 to 1", "42 % is 0.42")
     references = _for_each(request.references, request.files, "--references")
     scores = _for_each(request.scores, request.files, "--scores")
     layouts: list[Layout | None] = []
@@ -101,6 +104,7 @@ def _audit(request: AuditRequest, layout: Layout, scores: Path | None) -> dict[s
         claim = Claim("--claimed", figures["n"], request.claimed)
     compat = figures["compat"]
     findings = [
+        *(count_findings(claim, figures["n"] + total.skipped) if claim and scores else []),
         *(claim_findings(claim, compat["codebleu"] if compat else None) if claim else []),
         *score_findings(figures),
         *language_findings(parts),

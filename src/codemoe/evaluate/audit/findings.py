@@ -11,6 +11,13 @@ TOLERANCE = 0.005  # of a mean: what hash seeds and versions of grammars do to t
 CLOSE = 0.02  # distance to the floor within which a score is told to be no better
 
 
+def count_findings(claim: Claim, rows: int) -> list[str]:
+    """About a published table that cannot be of these predictions alone."""
+    if claim.n in (1, rows):  # 1: the mean alone
+        return []
+    return [f"The published table has {claim.n} scores, the predictions {rows} rows."]
+
+
 def claim_findings(claim: Claim, compat: float | None) -> list[str]:
     """About a published score: free points in it, and whether the predictions give it."""
     found = []
@@ -63,7 +70,7 @@ def score_findings(figures: Mapping[str, Any]) -> list[str]:
             f"{high:.4f}], the answers to other problems score {floor:.4f}."
         )
     if n < 50:
-        found.append(f"Only {n} rows: differences of a few points are noise.")
+        found.append(f"Only {n} row{'s' * (n != 1)}: differences of a few points are noise.")
     return found
 
 

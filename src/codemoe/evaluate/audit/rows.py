@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 
@@ -28,6 +28,7 @@ class Layout:
     is_language_column: bool
     language_path: Path | None = None  # the file that has the column
     was_detected: bool = False  # the language, from the references
+    passed_over: str = ""  # a column of languages of which none is known, in words
 
     def told(self) -> str:
         """In words."""
@@ -36,7 +37,7 @@ class Layout:
         name = self.language if self.is_language_column else LANGUAGES[self.language].label
         return (
             f"predictions from {self.prediction!r}, references from {self.reference!r}{of}, "
-            f"language: {f'{how} {name}'.strip()}"
+            f"language: {f'{how} {name}'.strip()}{self.passed_over and f' ({self.passed_over})'}"
         )
 
 
@@ -64,31 +65,22 @@ def find_layout(
     layout = Layout(path, found, wanted, reference_path, "", False)
     known = find_language(language) if language else None
     if known is not None and language not in row:
-        return _with_language(layout, known.name)
+        return replace(layout, language=known.name)
+    passed_over = ""
     for at, some in ((path, row), (reference_path, other)):
         if at is not None:
             column = language if language in some else None
             column = column or (None if language else find_column(some, "language", None))
             if column and _names_languages(at, column):
-                return Layout(path, found, wanted, reference_path, column, True, at)
+                return replace(layout, language=column, is_language_column=True, language_path=at)
+            if column:
+                first = str(some[column])[:40]
+                passed_over = f"column {column!r} names no known language, but {first!r}"
     if language:
-        raise UserError(
-            f"{path}: --language {language!r} is neither a column nor a known language",
-            f"known: {', '.join(LANGUAGES)}",
-        )
-    return _with_language(layout, _detected(layout), was_detected=True)
-
-
-def _with_language(layout: Layout, language: str, was_detected: bool = False) -> Layout:
-    return Layout(
-        layout.path,
-        layout.prediction,
-        layout.reference,
-        layout.reference_path,
-        language,
-        False,
-        was_detected=was_detected,
-    )
+        what = passed_over or f"--language {language!r} is neither a column nor a known language"
+        raise UserError(f"{path}: {what}", f"known: {', '.join(LANGUAGES)}")
+    detected = _detected(layout)
+    return replace(layout, language=detected, was_detected=True, passed_over=passed_over)
 
 
 def _no_column(row: Row, role: str, more: str = "") -> UserError:

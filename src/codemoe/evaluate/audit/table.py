@@ -56,9 +56,18 @@ def _json_array(path: Path) -> Iterator[tuple[int, Row]]:
 def _separated(path: Path, delimiter: str) -> Iterator[tuple[int, Row]]:
     csv.field_size_limit(sys.maxsize)
     lines = (text for _, text in read_lines(path, "expected a CSV file with a line of names"))
-    reader = csv.DictReader(lines, delimiter=delimiter)
+    # Strict: a quote that is never closed would swallow all rows behind it.
+    reader = csv.DictReader(lines, delimiter=delimiter, strict=True)
     try:
         for row in reader:
-            yield reader.line_num, {str(key): value for key, value in row.items()}
+            more = row.pop(None, ())  # what is behind the last name
+            if any(cell.strip() for cell in more):
+                found = f"{len(row) + len(more)} cells under {len(row)} names"
+                raise UserError(
+                    f"{path}:{reader.line_num}: {found}",
+                    'a cell with a separator in it needs quotes: "f(a, b)"',
+                )
+            yield reader.line_num, row
     except csv.Error as error:
-        raise UserError(f"{path}:{reader.line_num}: broken CSV: {error}") from error
+        fix = 'a quote in a quoted cell is written twice: "f(""a"")"; every cell\'s quotes end'
+        raise UserError(f"{path}:{reader.line_num + 1}: broken CSV: {error}", fix) from error

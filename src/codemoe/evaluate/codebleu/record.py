@@ -24,7 +24,7 @@ class CodeBleu:
 def checked_weights(weights: Weights) -> Weights:
     """The weights, if they are four numbers from 0 up and not all 0; else a UserError."""
     are_numbers = all(math.isfinite(weight) and weight >= 0 for weight in weights)
-    if len(weights) != 4 or not are_numbers or not any(weights):
+    if len(weights) != 4 or not are_numbers or not 0 < sum(weights) < math.inf:
         raise UserError(
             f"weights {tuple(weights)!r}; expected four numbers from 0 up that are not all 0",
             "for example 0.25,0.25,0.25,0.25",
