@@ -79,6 +79,48 @@ ANSWERS: list[tuple[str, tuple[str, ...], str]] = [
         ("humaneval", "mbpp"),
         "```bash\npip install nothing\n```\n~~~py\ndef double(x):\n    return 2 * x\n~~~\n",
     ),
+    ("body whose first blanks are lost", PYTHON, "if x:\n        return 2 * x\n    return 0"),
+    (
+        "fenced body with other indentation",
+        PYTHON,
+        "```python\n  if x:\n    return 2 * x\n  return 0\n```",
+    ),
+    (
+        "fence in a list, marks of the template",
+        (*PYTHON, "mbpp"),
+        "<|im_start|>user\nWrite\n```python\ndef double(x): ...\n```<|im_end|>\n"
+        "<|im_start|>assistant\n1. Like this:\n\n   ```python\n   def double(x):\n"
+        "       return 2 * x\n   ```\n",
+    ),
+    (
+        "prompt and thoughts before",
+        (*PYTHON, "mbpp"),
+        "[INST] Write double. [/INST] Perhaps\n```python\ndef double(x): return x\n```\nno.\n"
+        "</think>\n```python\ndef double(x):\n    return 2 * x\n```<\uff5cend\u2581of\uff5c>",
+    ),
+    (
+        "thoughts in other words",
+        (*PYTHON, "mbpp"),
+        "<thinking>\n```python\ndef double(x): return 0\n```\n</thinking>\ndef double(x):\n"
+        "    return 2 * x\n",
+    ),
+    (
+        "an answer quoted as Markdown",
+        (*PYTHON, "mbpp"),
+        "````markdown\nSo:\n```python\ndef double(x):\n    return 2 * x\n```\n````\n",
+    ),
+    (
+        "HTML entities",
+        (*PYTHON, "mbpp"),
+        "\ufeff```python\ndef double(x):\n    if x &lt; 0 &lt; x:\n        return &quot;&quot;\n"
+        "    return 2 * x\n```",
+    ),
+    (
+        "marks of MBPP and CodeLlama",
+        ("humaneval", "mbpp"),
+        "[PYTHON]\ndef double(x):\n    return 2 * x\n[/PYTHON]\n[TESTS]\nassert 2 * 2\n[/TESTS]",
+    ),
+    ("MBPP's own marks", ("mbpp",), "[BEGIN]\ndef double(x):\n    return 2 * x\n[DONE]"),
     (
         "java class with its main",
         ("humaneval-x java", "mbxp java", "multipl-e java"),
@@ -188,6 +230,14 @@ def test_a_go_answer_keeps_the_prompts_frame(problems: dict[str, Problem]) -> No
     assert '\t"sort"\n' in program
     assert "func help" in program
     assert "func main" not in program
+
+
+def test_a_go_answer_between_words_keeps_its_import_block(problems: dict[str, Problem]) -> None:
+    code = 'import (\n\t"sort"\n)\n\nfunc Double(x float64) float64 {\n\tsort.Ints(nil)\n}\n'
+    problem = problems["humaneval-x go"]
+    program = extract(problem, f"Here it is:\n\n{code}").program(problem)
+    assert program == extract(problem, code).program(problem)
+    assert program.count("import") == 1
 
 
 def test_nothing_in_nothing_out(problems: dict[str, Problem]) -> None:

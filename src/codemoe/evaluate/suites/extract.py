@@ -5,7 +5,7 @@ import textwrap
 from dataclasses import dataclass, replace
 
 from codemoe.evaluate.suites.braces import find_closer
-from codemoe.evaluate.suites.fences import code_in, longest_program
+from codemoe.evaluate.suites.fences import code_in, indent_of, longest_program
 from codemoe.evaluate.suites.humaneval_x import GO_IMPORTS
 from codemoe.evaluate.suites.problem import Problem, continue_prompt
 from codemoe.evaluate.suites.signature import find_definition, function_name
@@ -86,21 +86,16 @@ def _indented(problem: Problem, code: str) -> str:
     lines = [line for line in code.split("\n") if line.strip()]
     if problem.language != "python" or not lines:
         return code
-    indent, found = _indent_of(problem.prompt), lines[0][:1]
+    indent, found = indent_of(problem.prompt), lines[0][:1]
     if found == indent[:1]:
         return code
     # At the left margin, or with tabs where the prompt has blanks (or the other way round).
     return textwrap.indent(textwrap.dedent(code.expandtabs(4)), indent)
 
 
-def _indent_of(prompt: str) -> str:
-    last = next((line for line in reversed(prompt.split("\n")) if line.strip()), "")
-    return last[: len(last) - len(last.lstrip())] or "    "
-
-
 def _redefined(problem: Problem, code: str) -> str:
     """The prompt keeps its imports and helpers; its function is defined again, by the answer."""
-    return f"{problem.prompt.rstrip()}\n{_indent_of(problem.prompt)}pass\n\n\n{code}"
+    return f"{problem.prompt.rstrip()}\n{indent_of(problem.prompt)}pass\n\n\n{code}"
 
 
 def _rebuilt(problem: Problem, code: str, start: int, announced: int) -> Extracted:

@@ -1,7 +1,10 @@
 """From what a chat model wrote to the code in it: thoughts, fences and words are taken off."""
 
 import ast
+import html
 import re
+import textwrap
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from codemoe.evaluate.suites.braces import find_closer
@@ -9,14 +12,25 @@ from codemoe.evaluate.suites.problem import BRACED, Problem
 from codemoe.evaluate.suites.signature import find_definition, function_name
 from codemoe.languages import find_language
 
-_THOUGHT = re.compile(r"<think>.*?</think>\s*", re.DOTALL)
-_END = re.compile(r"<\|[\w ]{1,40}\|>|</s>|<(?:eos|end_of_turn)>|\[/?INST\]")
-_FENCE = re.compile(r"^[ \t]{0,3}(`{3,}|~{3,})[ \t]*([\w+#.-]*)[^\n`]*$", re.MULTILINE)
+# The prompt in its template, which some tools write out again before the answer.
+_ASKED = re.compile(
+    r"\A\s*(?:<s>\s*)?(?:\[INST\].*?\[/INST\]|<\|im_start\|>(?:system|user).*?<\|im_start\|>assistant)",
+    re.DOTALL,
+)
+# Opened by the prompt, in some templates.
+_THOUGHT = re.compile(
+    r"(?:<(think|thinking|thought|reasoning)>.*?|\A.*)</(?(1)\1|think)>\s*", re.DOTALL
+)
+# Other marks than fences: MBPP's own, and CodeLlama's.
+_MARKED = re.compile(r"\[(?:BEGIN|PYTHON)\][ \t]*\n(.*?)(?:\[DONE\]|\[/PYTHON\]|\Z)", re.DOTALL)
+_ENTITY = re.compile(r"&(?:lt|gt|amp|quot|apos|#x?[0-9a-fA-F]+);")
+_END = re.compile(r"<[|\uff5c][\w \u2581]{1,40}[|\uff5c]>|</s>|<(?:eos|end_of_turn)>|\[/?INST\]")
+_FENCE = re.compile(r"^([ \t]{0,3})(`{3,}|~{3,})[ \t]*([\w+#.-]*)[^\n`]*$", re.MULTILINE)
 # A line that no sentence looks like.
 _CODE_LINE = re.compile(
-    r"^(?:from [\w.]+ import |import [\w.]+|@\w|(?:async )?def \w+\(|class \w+|\#include|using |"
-    r"package |public |private |static |const |let |var |function |func |fn |pub |use |template|"
-    r"//|/\*|<\?php|[\w<>\[\]:*& ]+ \w+\([^.!?]*\) *\{|\w+ = )"
+    r"^(?:from [\w.]+ import |import [\w.(\"{*]|@\w|(?:async )?def \w+\(|class \w+|\#include|"
+    r"using |package |public |private |static |const |let |var |function |func |fn |pub |use |"
+    r"template|//|/\*|<\?php|[\w<>\[\]:*& ]+ \w+\([^.!?]*\) *\{|\w+ = )"
 )
 
 
@@ -31,23 +45,35 @@ class Block:
 
 def code_in(problem: Problem, answer: str) -> str:
     """The part of an answer that is code for this problem (all of it, when it is nothing but)."""
-    text = _THOUGHT.sub("", answer.replace("\r\n", "\n"))
+    text = _ASKED.sub("", answer.replace("\r\n", "\n").removeprefix("\ufeff"))
+    text = _THOUGHT.sub("", text)
     text = re.sub(r"^\s*(?:<s>|<\|[\w ]{1,40}\|>)", "", text)
     end = _END.search(text)
-    text = text[: end.start()] if end else text
+    text = _unescaped(text[: end.start()] if end else text)
     blocks = fenced_blocks(text)
     if not blocks:
-        return _without_words(problem, text)
+        marked = _MARKED.search(text)
+        return _without_words(problem, marked.group(1) if marked else text)
     before = text[: blocks[0].start]
     if not blocks[0].tag and _is_code(problem, before):
         # The fence was opened in the prompt: this one closes it.
         return before
-    code = _best(problem, blocks).code
+    best = _best(problem, blocks)
+    if best.tag in ("md", "markdown") and (inside := fenced_blocks(best.code)):
+        best = _best(problem, inside)  # a whole answer, quoted
+    code = best.code
     name = function_name(problem)
     defines = bool(name and find_definition(code, name, problem.language))
-    if problem.language == "python" and (defines or not problem.prompt):
+    if problem.language == "python":
         return longest_program(code, problem, defines)
     return code
+
+
+def _unescaped(text: str) -> str:
+    """Text in which every `<`, `>` and `&` is an HTML entity, without these."""
+    if "<" in text or ">" in text or "&" in _ENTITY.sub("", text):
+        return text
+    return html.unescape(text)
 
 
 def fenced_blocks(text: str) -> list[Block]:
@@ -55,10 +81,13 @@ def fenced_blocks(text: str) -> list[Block]:
     blocks = []
     position = 0
     while (opened := _FENCE.search(text, position)) is not None:
-        mark = re.escape(opened.group(1))
+        mark = re.escape(opened.group(2))
         closed = re.compile(rf"^[ \t]{{0,3}}{mark}[ \t]*$", re.MULTILINE).search(text, opened.end())
         end = closed.start() if closed else len(text)
-        blocks.append(Block(opened.group(2), text[opened.end() + 1 : end], opened.start()))
+        code = text[opened.end() + 1 : end]
+        if opened.group(1):  # in a list: its lines stand as far to the right
+            code = re.sub(rf"^{opened.group(1)}", "", code, flags=re.MULTILINE)
+        blocks.append(Block(opened.group(3), code, opened.start()))
         position = closed.end() if closed else len(text)
     return blocks
 
@@ -117,11 +146,33 @@ def parses(code: str) -> bool:
 
 
 def longest_program(code: str, problem: Problem, defines: bool) -> str:
-    """Python without the last lines that keep it from being read; as it is, if none can be."""
+    """Python without the last lines that keep it from being read; as it is, if none can be.
+
+    A body that no prompt could go on with as it stands is moved to where the prompt's body is.
+    """
     before = "" if defines else problem.prompt
     lines = code.rstrip().split("\n")
     for end in range(len(lines), max(0, len(lines) - 100), -1):
         kept = "\n".join(lines[:end])
-        if kept.strip() and parses(before + kept + "\n"):
-            return kept + "\n"
+        for fitted in _fitted(kept, before):
+            if kept.strip() and parses(before + fitted + "\n"):
+                return fitted + "\n"
     return code
+
+
+def _fitted(body: str, prompt: str) -> Iterator[str]:
+    """The ways to put a body behind a prompt: as it is, with the blanks of its first line back
+    (which are lost where answers are stripped), with the prompt's indentation."""
+    yield body
+    if prompt:
+        indent = indent_of(prompt)
+        first = body.lstrip("\n")
+        if not first[:1].isspace():
+            yield indent + first
+        yield textwrap.indent(textwrap.dedent(body), indent)
+
+
+def indent_of(prompt: str) -> str:
+    """What the last line of a prompt begins with, or four blanks."""
+    last = next((line for line in reversed(prompt.split("\n")) if line.strip()), "")
+    return last[: len(last) - len(last.lstrip())] or "    "
