@@ -465,6 +465,11 @@ def test_execute(call: Callable[..., Finished], tmp_path: Path) -> None:
     assert shown.code == 0
     assert "passed 0 of 1" in shown.out
     assert "pass@1 = 0.0000" in shown.out
+    assert "no change of pass@1 can be told from chance with so few problems" in shown.out
+    assert "left out" not in shown.out
+    two = write(tmp_path / "two.jsonl", PROBLEM, {**PROBLEM, "id": "b"})
+    shown = call("execute", two, "--samples", samples)
+    assert "1 problems of the suite have no sample here and are left out" in shown.out
 
 
 def test_execute_without_a_sandbox_fails_with_the_fix(

@@ -53,6 +53,18 @@ def test_samples_are_averaged_and_what_did_not_run_is_left_out(tmp_path: Path) -
     assert (found["only_a"], found["only_b"]) == (1, 1)
 
 
+def test_two_problems_do_not_show_which_is_better(
+    codemoe: Callable[..., Finished], tmp_path: Path
+) -> None:
+    a, b = _write(tmp_path / "a", _rows([1, 1])), _write(tmp_path / "b", _rows([0, 0]))
+    one = compare_results(a, b)["measures"]["pass_at_1"]
+    assert (one["p"], one["detectable_difference"]) == (0.5, None)
+    shown = codemoe("compare", a, b).out
+    assert "p = 0.500" in shown
+    assert "not shown to differ" in shown
+    assert "0.000" not in codemoe("compare", a, a).out.splitlines()[-1]
+
+
 def test_scores_are_compared_too(tmp_path: Path) -> None:
     a = _write(tmp_path / "a", [{"id": "x", "codebleu": 0.2}, {"id": "y", "codebleu": 0.4}])
     b = _write(tmp_path / "b", [{"id": "x", "codebleu": 0.5}, {"id": "y", "codebleu": 0.7}])

@@ -90,6 +90,13 @@ def test_pass_at_k_refuses_impossible_counts() -> None:
         pass_at_k(5, 6, 1)
 
 
+@pytest.mark.parametrize(("n", "p"), [(1, 1.0), (2, 0.5), (6, 1 / 32), (40, 2 / 2001)])
+def test_few_pairs_prove_nothing(n: int, p: float) -> None:
+    found = paired_bootstrap([1.0] * n, [0.0] * n)
+    assert found.difference == 1.0
+    assert found.p == pytest.approx(p)
+
+
 def test_a_detectable_difference_is_detected_four_times_in_five() -> None:
     rng = np.random.default_rng(11)
     n, spread = 100, 0.4
@@ -118,6 +125,10 @@ def test_mean_interval_of_shares_and_of_estimates() -> None:
     assert none is not None
     assert none[0] == 0.0
     assert none[1] == pytest.approx(0.0713, abs=1e-3)  # Wilson; a bootstrap would say 0
+    alike = mean_interval([2 / 3] * 3)
+    assert alike is not None
+    assert alike[0] < 0.3
+    assert alike[1] > 0.9
     mixed = mean_interval([0.5, 0.25, 0.0, 1.0] * 10)
     assert mixed is not None
     assert mixed == bootstrap_interval([0.5, 0.25, 0.0, 1.0] * 10)

@@ -33,10 +33,13 @@ def compare(
             f"  difference {one['difference']:+.4f} (95 %: {low:+.4f} to {high:+.4f}), "
             f"p = {one['p']:.3f}"
         )
-        if low <= 0 <= high:
-            print(
-                "  not shown to differ; a difference below about "
-                f"{one['detectable_difference']:.3f} would probably go unseen with so many problems"
-            )
+        if low <= 0 <= high or one["p"] > 0.05:
+            print(f"  not shown to differ{_unseen(one['detectable_difference'])}")
     if found["only_a"] or found["only_b"]:
         print(f"left out, in one file only: {found['only_a']} and {found['only_b']} problems")
+
+
+def _unseen(least: float | None) -> str:
+    if least is None:
+        return ""
+    return f"; a difference below about {least:.3f} would probably go unseen with so many problems"

@@ -132,7 +132,10 @@ def _show(result: dict[str, Any]) -> None:
         shown = "none" if value is None else f"{value:.4f} (95 %: {low:.4f} to {high:.4f})"
         print(f"  pass@{key} = {shown}")
     if (least := result["detectable_difference"]) is not None:
-        print(
-            f"  a change of pass@{next(iter(result['pass_at_k']))} below about {least:.3f} "
-            "cannot be told from chance with so many problems"
-        )
+        name = f"pass@{next(iter(result['pass_at_k']))}"
+        told = f"a change of {name} below about {least:.3f} cannot be told from chance"
+        if least >= 1:
+            told = f"no change of {name} can be told from chance"
+        print(f"  {told} with so {'few' if least >= 1 else 'many'} problems")
+    if missing := result["unanswered"]:
+        print(f"  {missing} problems of the suite have no sample here and are left out")

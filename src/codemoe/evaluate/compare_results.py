@@ -28,7 +28,7 @@ class Comparison:
     difference: float
     interval: tuple[float, float]
     p: float
-    detectable_difference: float
+    detectable_difference: float | None  # None: the differences do not spread, it cannot be told
 
 
 def compare_results(a: Path, b: Path) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def compare_results(a: Path, b: Path) -> dict[str, Any]:
 def _compare(a: np.ndarray, b: np.ndarray) -> Comparison:
     gap = paired_bootstrap(b, a)
     spread = float((b - a).std(ddof=1)) if len(a) > 1 else 0.0
-    least = detectable_difference(len(a), spread=spread)
+    least = detectable_difference(len(a), spread=spread) if spread else None
     return Comparison(
         len(a), float(a.mean()), float(b.mean()), gap.difference, gap.interval, gap.p, least
     )

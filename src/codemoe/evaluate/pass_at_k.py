@@ -34,14 +34,14 @@ def per_problem(verdicts: Sequence[Verdict], k: int) -> dict[str, float]:
 def mean_interval(values: Sequence[float]) -> Interval | None:
     """95 % interval of a mean of per-problem values in 0 to 1; None for no values.
 
-    Wilson's where every value is 0 or 1 (a bootstrap of fifty failures would be sure of 0), else
-    the percentile bootstrap over problems.
+    Wilson's where every value is 0 or 1, or all are the same (a bootstrap of fifty failures would
+    be sure of 0), else the percentile bootstrap over problems.
     """
     from codemoe.evaluate.statistics import bootstrap_interval, share_interval
 
     if not values:
         return None
-    if all(value in (0.0, 1.0) for value in values):
+    if all(value in (0.0, 1.0) for value in values) or len(set(values)) == 1:
         return share_interval(sum(values) / len(values), len(values))
     return bootstrap_interval(values)
 

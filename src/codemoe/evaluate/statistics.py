@@ -42,7 +42,8 @@ def paired_bootstrap(
     """Compare two systems on the same n samples: a[i] and b[i] belong to one problem.
 
     p is twice the share of resamples on the far side of 0, counted with one more on each side
-    so that it is never 0 (Davison and Hinkley 1997, section 4.2), and at most 1.
+    so that it is never 0 (Davison and Hinkley 1997, section 4.2), and at most 1. Two problems that
+    fell alike are resampled alike; so it is never less than the sign test's 2 / 2**n, either.
     """
     first, second = _sample(a), _sample(b)
     if first.shape != second.shape:
@@ -50,7 +51,7 @@ def paired_bootstrap(
     differences = first - second
     means = _resampled_means(differences, resamples, seed)
     tail = min(int((means <= 0).sum()), int((means >= 0).sum()))
-    p = min(1.0, 2 * (tail + 1) / (resamples + 1))
+    p = min(1.0, max(2 * (tail + 1) / (resamples + 1), 2.0 ** (1 - len(first))))
     return PairedBootstrap(float(differences.mean()), _percentiles(means, level), p)
 
 
