@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from codemoe.cli.app import Json, app, print_json
+from codemoe.errors import UserError
 
 
 @app.command()
@@ -43,7 +44,7 @@ def audit(
 
         def on_start(path: Path) -> None:
             stack.close()
-            total = _count_lines(path)
+            total = _count_rows(path)
             advance[:] = [stack.enter_context(progress(f"audit {path.name}", total, "rows"))]
 
         request = AuditRequest(
@@ -66,10 +67,11 @@ def audit(
         show_audit(result)
 
 
-def _count_lines(path: Path) -> int:
-    """For the progress bar only."""
+def _count_rows(path: Path) -> int:
+    """For the progress bar only: what is wrong with the file is said by its reader."""
+    from codemoe.evaluate.audit.table import count_rows
+
     try:
-        with path.open("rb") as file:
-            return sum(1 for line in file if line.strip())
-    except OSError:
+        return count_rows(path)
+    except UserError:
         return 0

@@ -10,6 +10,7 @@ from codemoe.evaluate.audit import AuditRequest, audit_files
 from codemoe.evaluate.audit.claims import claim_of, is_score_table, read_claim
 from codemoe.evaluate.audit.columns import find_column
 from codemoe.evaluate.audit.rows import find_layout, read_pairs
+from codemoe.evaluate.audit.table import count_rows
 from codemoe.evaluate.codebleu import score_corpus
 from tests.evaluate.codebleu.programs import PROGRAMS
 
@@ -67,16 +68,21 @@ def write_as(kind: str, folder: Path) -> Path:
     if kind == "json":
         path.write_text(json.dumps(ROWS), encoding="utf-8")
         return path
+    if kind == "csv by semicolons":
+        path = path.with_suffix(".csv")
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(ROWS[0]), delimiter="\t" if kind == "tsv" else ",")
+        delimiter = {"csv": ",", "tsv": "\t"}.get(kind, ";")
+        writer = csv.DictWriter(file, list(ROWS[0]), delimiter=delimiter)
         writer.writeheader()
         writer.writerows(ROWS)
     return path
 
 
-@pytest.mark.parametrize("kind", ["jsonl", "json", "csv", "tsv"])
+@pytest.mark.parametrize("kind", ["jsonl", "json", "csv", "tsv", "csv by semicolons"])
 def test_every_kind_of_file_gives_the_same(kind: str, tmp_path: Path) -> None:
-    result = audit(write_as(kind, tmp_path))
+    path = write_as(kind, tmp_path)
+    assert count_rows(path) == len(ROWS)
+    result = audit(path)
     direct = score_corpus(
         [row["gold"] for row in ROWS],
         [row["generated"] for row in ROWS],

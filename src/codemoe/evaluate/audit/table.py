@@ -4,6 +4,7 @@ import csv
 import json
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from codemoe.jsonl import read_jsonl, read_lines
 
 Row = dict[str, Any]
 KINDS = ".jsonl, .jsonl.gz, .json, .csv, .tsv, .txt"
+_JSONL = (".jsonl", ".ndjson")
 LINE = "line"  # the only column of a text file
 
 
@@ -20,9 +22,8 @@ def read_table(path: Path) -> Iterator[tuple[int, Row]]:
 
     Raises UserError for a file that cannot be read, is empty, or is of no known kind.
     """
-    kind = "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
-    kind = kind.removesuffix(".gz").lower()
-    if kind in (".jsonl", ".ndjson"):
+    kind = _kind(path)
+    if kind in _JSONL:
         yield from read_jsonl(path)
     elif kind == ".json":
         yield from _json_array(path)
@@ -33,6 +34,18 @@ def read_table(path: Path) -> Iterator[tuple[int, Row]]:
             yield line, {LINE: text.rstrip("\r\n")}
     else:
         raise UserError(f"{path}: no known kind of file", f"expected one of {KINDS}")
+
+
+def _kind(path: Path) -> str:
+    """The suffix, before .gz."""
+    return Path(path.stem if path.suffix == ".gz" else path.name).suffix.lower()
+
+
+def count_rows(path: Path) -> int:
+    """How many rows `read_table` gives; broken ones are counted, too."""
+    if _kind(path) in _JSONL:
+        return sum(1 for _, text in read_lines(path, "") if text.strip())
+    return sum(1 for _ in read_table(path))
 
 
 def first_row(path: Path) -> Row:
@@ -56,8 +69,11 @@ def _json_array(path: Path) -> Iterator[tuple[int, Row]]:
 def _separated(path: Path, delimiter: str) -> Iterator[tuple[int, Row]]:
     csv.field_size_limit(sys.maxsize)
     lines = (text for _, text in read_lines(path, "expected a CSV file with a line of names"))
+    names = next(lines, "")
+    if delimiter not in names:  # spreadsheets write ";" where "," is the decimal point
+        delimiter = next((other for other in ";\t," if other in names), delimiter)
     # Strict: a quote that is never closed would swallow all rows behind it.
-    reader = csv.DictReader(lines, delimiter=delimiter, strict=True)
+    reader = csv.DictReader(chain([names], lines), delimiter=delimiter, strict=True)
     try:
         for row in reader:
             more = row.pop(None, ())  # what is behind the last name
