@@ -292,6 +292,12 @@ def test_a_variable_named_like_its_function_is_no_definition(problems: dict[str,
     assert arrow.is_program
 
 
+def test_entities_in_strings_are_the_programs_own(problems: dict[str, Problem]) -> None:
+    code = 'def double(x):\n    return x.replace("&amp;", "&") or unescape(\'&lt;\')\n'
+    for text in (code, code.replace('"&"', '"and"')):
+        assert extract(problems["mbpp"], text).text == text
+
+
 def test_assignments_before_a_python_function_are_kept(problems: dict[str, Problem]) -> None:
     code = "MAX=1000;\ndef double(x):\n  return 2 * x"
     assert extract(problems["mbpp"], code).text == code

@@ -23,6 +23,7 @@ _THOUGHT = re.compile(
 )
 # Other marks than fences: MBPP's own, and CodeLlama's.
 _MARKED = re.compile(r"\[(?:BEGIN|PYTHON)\][ \t]*\n(.*?)(?:\[DONE\]|\[/PYTHON\]|\Z)", re.DOTALL)
+_LITERAL = re.compile(r"""\"[^"\n]*\"|'[^'\n]*'""")
 _ENTITY = re.compile(r"&(?:lt|gt|amp|quot|apos|#x?[0-9a-fA-F]+);")
 _END = re.compile(r"<[|\uff5c][\w \u2581]{1,40}[|\uff5c]>|</s>|<(?:eos|end_of_turn)>|\[/?INST\]")
 _FENCE = re.compile(r"^([ \t]{0,3})(`{3,}|~{3,})[ \t]*([\w+#.-]*)[^\n`]*$", re.MULTILINE)
@@ -70,10 +71,13 @@ def code_in(problem: Problem, answer: str) -> str:
 
 
 def _unescaped(text: str) -> str:
-    """Text in which every `<`, `>` and `&` is an HTML entity, without these."""
+    """Text in which every `<`, `>` and `&` is an HTML entity, without these.
+
+    A program about HTML has entities, too, but in its strings.
+    """
     if "<" in text or ">" in text or "&" in _ENTITY.sub("", text):
         return text
-    return html.unescape(text)
+    return html.unescape(text) if _ENTITY.search(_LITERAL.sub("", text)) else text
 
 
 def fenced_blocks(text: str) -> list[Block]:
