@@ -258,6 +258,32 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     refused(tmp_path, "three has the tensor model.layers.0.mlp.extra.weight", text=text)
 
 
+@pytest.mark.parametrize("slices", [False, True])
+def test_what_the_first_model_lacks_in_one_layer_is_not_lost(tmp_path: Path, slices: bool) -> None:
+    tensors = make.weights(1)
+    del tensors["model.layers.1.mlp.up_proj.weight"]
+    make.checkpoint(tmp_path / "one", tensors=tensors)
+    make.checkpoint(tmp_path / "two", 2)
+    text = TEXT
+    if slices:
+        text = (
+            "merge_method: linear\nparameters: {weight: 1}\nslices:\n"
+            "- sources: [{model: one, layer_range: [1, 2]}, {model: two, layer_range: [2, 3]}]\n"
+        )
+    name = f"model.layers.{2 if slices else 1}.mlp.up_proj.weight"
+    refused(tmp_path, f"two has the tensor {name}, which one has not", text=text)
+
+
+@pytest.mark.parametrize("lacking", ["one", "two"])
+def test_a_head_that_is_missing_is_not_the_embedding(tmp_path: Path, lacking: str) -> None:
+    for seed, name in enumerate(("one", "two")):
+        tensors = make.weights(seed)
+        if name == lacking:
+            del tensors["lm_head.weight"]
+        make.checkpoint(tmp_path / name, tensors=tensors)
+    refused(tmp_path, f"{lacking} has no tensor lm_head.weight", "does not tie it")
+
+
 @pytest.mark.parametrize(
     ("text", "parts"),
     [

@@ -177,13 +177,23 @@ def _layer(
 
 
 def check_complete(pieces: Sequence[Slice], models: dict[str, Model]) -> None:
-    """Raise when a model has a tensor that the first one lacks: the merge would lose it."""
+    """Raise when a model has a tensor that the first one lacks: the merge would lose it. And when
+    one lacks a head that its config does not tie to the embedding."""
     for piece in pieces:
         first = models[piece.sources[0].model]
-        known = {_shape_of_name(first, name) for name in first.tensors} | {HEAD}
-        for source in piece.sources[1:]:
+        known = {*_by_place(first, piece.sources[0]).values(), (None, HEAD)}
+        used = [models[source.model] for source in piece.sources]
+        heads = [model for model in used if HEAD in model.tensors]
+        for source in piece.sources:
             model = models[source.model]
-            extra = [n for n in model.tensors if _shape_of_name(model, n) not in known]
+            untied = model.config.get("tie_word_embeddings") is False
+            if heads and model not in heads and untied:
+                raise UserError(
+                    f"{model.text} has no tensor {HEAD}, which {heads[0].text} has, and its "
+                    "config.json does not tie it to the embedding",
+                    "save that checkpoint again, with its head",
+                )
+            extra = [n for n, place in _by_place(model, source).items() if place not in known]
             if extra:
                 raise UserError(
                     f"{source.model} has the tensor {extra[0]}, which {first.text} has not"
@@ -192,11 +202,15 @@ def check_complete(pieces: Sequence[Slice], models: dict[str, Model]) -> None:
                 )
 
 
-def _shape_of_name(model: Model, name: str) -> str:
-    """A tensor's name without its layer's number."""
-    layer = model.layer_of(name)
-    prefix, _ = model.layers
-    return name if layer is None else name.removeprefix(f"{prefix}{layer}.")
+def _by_place(model: Model, source: Entry) -> dict[str, tuple[int | None, str]]:
+    """Each tensor's layer, counted from the first of the slice, and its name in there."""
+    (prefix, _), (start, end) = model.layers, _range(source, model)
+    layers = {name: model.layer_of(name) for name in model.tensors}
+    return {
+        name: (None, name) if at is None else (at - start, name.removeprefix(f"{prefix}{at}."))
+        for name, at in layers.items()
+        if at is None or start <= at < end
+    }
 
 
 def tensors(
