@@ -241,6 +241,8 @@ def test_a_wrong_override_is_named_like_a_wrong_key(file: Path) -> None:
         ("name: x\nbase: {model: builtin}\n  bad: 1\n", "my.yaml, line 3: "),
         ("name: [x\n", "my.yaml, line 2: "),
         ("name: x\nseed: 1\nname: y\n", "line 3: the key 'name' was already given in line 1"),
+        ("name: x\n[a]: 1\n", "line 2: a key is one word"),
+        ("? {a: 1}\n: 2\n", "line 1: a key is one word"),
         ("name: x\n\x01", "my.yaml, line 2: special characters are not allowed"),
         ("name: 2024-99-99\n", "my.yaml: month must be in 1..12"),
         ("[" * 5000, "my.yaml: "),

@@ -17,6 +17,10 @@ class UniqueKeys(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         first: dict[str, int] = {}
         for key, _ in node.value:
+            if not isinstance(key.value, str):
+                raise yaml.constructor.ConstructorError(
+                    None, None, "a key is one word, not a list or a mapping", key.start_mark
+                )
             if key.value in first and key.tag != "tag:yaml.org,2002:merge":
                 raise yaml.constructor.ConstructorError(
                     None,
@@ -24,7 +28,7 @@ class UniqueKeys(yaml.SafeLoader):
                     f"the key {key.value!r} was already given in line {first[key.value]}",
                     key.start_mark,
                 )
-            first[str(key.value)] = key.start_mark.line + 1
+            first[key.value] = key.start_mark.line + 1
         return super().construct_mapping(node, deep)
 
 
