@@ -318,6 +318,12 @@ def test_the_same_bytes_for_any_number_of_threads_and_in_another_dtype(tmp_path:
     assert json.loads((out / "config.json").read_text())["dtype"] == "bfloat16"
 
 
+def test_prompts_that_were_commented_out_are_none(tmp_path: Path) -> None:
+    models(tmp_path)
+    text = RECIPE.format(mode="random", k=1)
+    build(tmp_path, text.replace("positive_prompts:", "negative_prompts:\n  positive_prompts:", 1))
+
+
 @pytest.mark.parametrize(
     ("text", "parts"),
     [

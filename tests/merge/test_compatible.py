@@ -284,6 +284,15 @@ def test_a_head_that_is_missing_is_not_the_embedding(tmp_path: Path, lacking: st
     refused(tmp_path, f"{lacking} has no tensor lm_head.weight", "does not tie it")
 
 
+@pytest.mark.parametrize("file", ["chat_template.jinja", "config.json"])
+def test_damaged_files_of_a_checkpoint_are_named(tmp_path: Path, file: str) -> None:
+    make.checkpoint(tmp_path / "one", 1, **({} if "jinja" in file else {"rope_parameters": 3}))
+    make.checkpoint(tmp_path / "two", 2)
+    if "jinja" in file:
+        (tmp_path / "one" / file).write_bytes(b"\xff\xfe")
+    refused(tmp_path, str(tmp_path / "one" / file))
+
+
 @pytest.mark.parametrize(
     ("text", "parts"),
     [
@@ -319,6 +328,29 @@ def test_a_head_that_is_missing_is_not_the_embedding(tmp_path: Path, lacking: st
             ("slerp takes 1 models beside the base; the recipe has 2",),
         ),
         (TEXT.replace("0.5", "-0.5", 1), ("sum to 0",)),
+        (TEXT.replace("0.5", "[1, {value: 2}]"), ("neither a gradient nor a list of conditions",)),
+        (TEXT.replace("0.5", "[1, null]"), ("neither a gradient nor a list of conditions",)),
+        (TEXT.replace("0.5", "[{fliter: mlp, value: 2}, {value: 1}]"), ("unknown key 'fliter'",)),
+        (TEXT.replace("0.5", "[{filter: [mlp], value: 2}]"), ("is not a filter and a value",)),
+        (TEXT.replace("0.5}", "&w {value: *w}}", 1), ("Circular reference",)),
+        (TEXT.replace("model: one,", "model: '',"), ("models.0.model", "at least 1")),
+        (TEXT.replace("model: one,", "model: {pth: one},"), ("{'pth': 'one'} is no model",)),
+        (
+            TEXT.replace("model: one,", "model: {model: {path: one, revison: x}},"),
+            ("expected path and, if wanted, revision",),
+        ),
+        (
+            TEXT.replace("model: one,", "model: {model: one, override_architecture: X},"),
+            ("'override_architecture' is not supported",),
+        ),
+        (TEXT.replace("model: one", "model: one, layer_range: [0, 2]"), ("is for slices",)),
+        (TEXT.replace("model: two", f"model: {'x' * 300}"), ("there is no folder xxx",)),
+        (TEXT.replace("model: two", "model: ~nobody-here"), ("there is no folder ~nobody",)),
+        (TEXT.replace("linear", "ties\nbase_model: three").replace("0.5", "0"), ("every weight",)),
+        (
+            TEXT.replace("linear", "ties\nbase_model: three") + "parameters: {lambda: 0}",
+            ("every lambda of the recipe is 0",),
+        ),
     ],
 )
 def test_recipes_that_cannot_be_run(tmp_path: Path, text: str, parts: tuple[str, ...]) -> None:

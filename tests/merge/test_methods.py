@@ -220,12 +220,21 @@ def test_sce_by_hand() -> None:
         ("linear", {"weight": [1.0, -1.0, 0.0]}, "sum to 0"),
         ("multislerp", {"weight": [1.0, -1.0, 0.0]}, "sum to 0"),
         ("sce", {"select_topk": 0.0}, "select_topk is 0"),
+        ("ties", {"weight": [1.0, -1.0, 0.0]}, "sum to 0"),
+        ("task_arithmetic", {"weight": [1.0, -1.0, 0.0], "normalize": True}, "sum to 0"),
+        ("breadcrumbs", {"density": 0.5, "gamma": -0.1}, "gamma is -0.1"),
+        ("della", {"density": 0.5, "epsilon": -0.2}, "epsilon is -0.2"),
     ],
 )
 def test_degenerate_settings_are_refused(name: str, more: dict[str, Any], message: str) -> None:
     base = arrays(1, seed=9)[0] if METHODS[name].base == "required" else None
     with pytest.raises(UserError, match=message):
         merge(name, arrays(3), base, **more)
+
+
+def test_two_weights_without_a_share_are_refused() -> None:
+    with pytest.raises(UserError, match="sum to 0"):
+        merge("nuslerp", arrays(2), None, weight=[1.0, -1.0])
 
 
 def test_every_method_cites_its_source_and_is_documented() -> None:

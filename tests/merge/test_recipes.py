@@ -297,6 +297,8 @@ def test_killed_at_any_moment_and_run_again(folder: Path) -> None:
         ([0, 0.5, 0.3], 0.75, 0.4),
         ([0.7], 0.4, 0.7),
         ([True, False], 0.9, True),
+        (["1e-1", 1], 0.5, 0.55),  # which YAML takes for text
+        (["weighted", "unweighted"], 0.9, "weighted"),
         ([{"filter": "mlp", "value": [0, 1]}, {"value": 2}], 0.5, 0.5),
         ([{"filter": "attn", "value": 1}, {"value": 2}], 0.5, 2),
         ([{"filter": "attn", "value": 1}], 0.5, None),
@@ -304,7 +306,51 @@ def test_killed_at_any_moment_and_run_again(folder: Path) -> None:
     ],
 )
 def test_gradients_and_conditions(setting: Any, place: float, expected: Any) -> None:
-    assert value_at(setting, "model.layers.1.mlp.up_proj.weight", place) == pytest.approx(expected)
+    found = value_at(setting, "model.layers.1.mlp.up_proj.weight", place)
+    assert found == (expected if isinstance(expected, str) else pytest.approx(expected))
+
+
+def test_what_mergekit_s_cards_have_is_read(folder: Path) -> None:
+    """Truths as numbers, and keys whose lines were commented out."""
+    text = THREE.format(method="ties")
+    expected = run(folder, text)
+    more = "parameters: {normalize: 1.0, int8_mask: 1.0}\nslices:\n"
+    found = run(folder, text + more, force=True)
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    text = "merge_method: linear\nmodels: [{model: one, parameters: }]\nparameters: {weight: 1}\n"
+    assert run(folder, text, force=True).keys() == expected.keys()
+
+
+def test_a_base_that_is_not_listed_does_not_count_and_is_told(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "merge_method: linear\nbase_model: base\nparameters: {weight: 1}\nmodels:\n"
+    text += "- model: one\n- model: two\n"
+    found = run(folder, text)
+    one, two = make.load(folder / "one"), make.load(folder / "two")
+    assert all(torch.allclose(found[name], (one[name] + two[name]) / 2) for name in one)
+    assert "base is not listed under models, so it does not count" in capsys.readouterr().err
+    run(folder, text + "- model: base\n", force=True)
+    assert "is not listed under models" not in capsys.readouterr().err
+
+
+def test_a_link_as_the_result_s_name_is_followed(folder: Path) -> None:
+    (folder / "far").mkdir()
+    (folder / "out").symlink_to(folder / "far")
+    run(folder, THREE.format(method="ties"))
+    assert (folder / "out").is_symlink()
+    assert (folder / "far" / "manifest.json").is_file()
+    assert [p.name for p in folder.iterdir() if p.name.startswith(".")] == []
+
+
+def test_a_result_under_a_file_is_refused(folder: Path) -> None:
+    with pytest.raises(UserError, match="cannot make the folder") as error:
+        merge_models(
+            make.recipe(folder / "recipe.yaml", THREE.format(method="ties")),
+            folder / "recipe.yaml" / "out",
+            Options(prefer={}),
+        )
+    assert "runs_dir" not in str(error.value)
 
 
 def test_kinds_of_files() -> None:

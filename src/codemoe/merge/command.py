@@ -27,7 +27,7 @@ from codemoe.merge.options import Options
 from codemoe.merge.plan import slices_of, tensors
 from codemoe.merge.recipe import MergeRecipe, load_merge
 from codemoe.merge.same import check_distinct
-from codemoe.merge.settings import method_of
+from codemoe.merge.settings import method_of, uncounted_base
 from codemoe.merge.tokens import Tokenizer, copy_files
 from codemoe.merge.vocabulary import Vocabulary, join
 from codemoe.merge.work import output_dtype, work_for
@@ -46,7 +46,7 @@ def merge_models(path: Path, out: Path, options: Options) -> dict[str, Any]:
     """
     started = time.monotonic()
     recipe = load_merge(path)
-    method_of(recipe)
+    method = method_of(recipe)
     files = Files()
     try:
         models = open_models(recipe.references(), recipe.base_model, path.parent)
@@ -57,6 +57,7 @@ def merge_models(path: Path, out: Path, options: Options) -> dict[str, Any]:
         base = models[recipe.base_model] if recipe.base_model else None
         merged = [m for m in models.values() if m is not base]
         notes = check_distinct(merged, base, files, options.allow_identical or len(merged) < 2)
+        notes += uncounted_base(recipe, method)
         for note in notes:
             say(f"note: {note}")
         if options.rank:

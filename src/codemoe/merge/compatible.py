@@ -54,6 +54,10 @@ def signature(model: Model) -> dict[str, Any]:
     config = model.config
     found = {key: first_of(config, *names) for key, names in NAMES.items()}
     rope = config.get("rope_parameters") or {}
+    if not isinstance(rope, dict):
+        raise UserError(
+            f"{model.folder / 'config.json'}: rope_parameters is {rope!r}; expected keys and values"
+        )
     scaling = config.get("rope_scaling") or {k: v for k, v in rope.items() if k != "rope_theta"}
     if isinstance(scaling, dict):
         scaling = {("rope_type" if k == "type" else k): v for k, v in scaling.items()}

@@ -8,7 +8,7 @@ so and has a setting.
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from codemoe.errors import UserError
 from codemoe.yaml_file import read_yaml, validate
@@ -48,13 +48,16 @@ def _reference(value: Any) -> Any:
     def text(part: Any) -> str:
         if not isinstance(part, dict):
             return str(part)
+        if not part.get("path") or part.keys() - {"path", "revision"}:
+            raise ValueError(f"{part!r} is no model; expected path and, if wanted, revision")
         revision = part.get("revision")
         return f"{part['path']}@{revision}" if revision else str(part["path"])
 
-    if "path" in value:
-        return text(value)
     if "model" not in value:
-        return value
+        return text(value)
+    others = value.keys() - {"model", "lora"}
+    if others:
+        raise ValueError(f"of a model's keys {sorted(map(str, others))[0]!r} is not supported")
     return text(value["model"]) + (f"+{text(value['lora'])}" if value.get("lora") else "")
 
 
@@ -64,7 +67,7 @@ class Config(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
-Reference = Annotated[str, BeforeValidator(_reference)]
+Reference = Annotated[str, BeforeValidator(_reference), Field(min_length=1)]
 Recipe = TypeVar("Recipe", bound=Config)
 
 

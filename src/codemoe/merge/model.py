@@ -143,9 +143,13 @@ def _folder(name: str, beside: Path) -> Path | None:
         from codemoe.models.reference import builtin_base
 
         return builtin_base()
-    for candidate in (Path(name).expanduser(), beside / name):
-        if candidate.is_dir():
-            return candidate.absolute()
+    for candidate in (Path(name), beside / name):
+        try:
+            candidate = candidate.expanduser()
+            if candidate.is_dir():
+                return candidate.absolute()
+        except (OSError, RuntimeError):  # a name too long for a path, a ~user who is not there
+            continue
     return None
 
 

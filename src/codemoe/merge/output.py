@@ -83,11 +83,12 @@ def made_in(out: Path) -> Iterator[Path]:
 
     It stays behind only when the process is killed or interrupted: then it is gone on from.
     """
-    out = out.absolute()
+    out = out.resolve()  # of a link, the place that it points to
     partial, old = out.parent / f".{out.name}.partial", out.parent / f".{out.name}.old"
     try:
         if old.exists() and not out.exists():
             old.rename(out)  # killed between the two renames below
+        _make(partial)
         with run_lock(partial, "choose another name for the result"):
             yield partial
         (partial / ".lock").unlink(missing_ok=True)
@@ -103,6 +104,15 @@ def made_in(out: Path) -> Iterator[Path]:
         if fault is None:
             raise
         raise type(fault)(fault.what, "free some space, or choose another place") from error
+
+
+def _make(partial: Path) -> None:
+    try:
+        partial.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot make the folder {partial}: {error.strerror}", "choose another place"
+        ) from None
 
 
 def write_weights(

@@ -1,12 +1,22 @@
 """mergekit's dense merges: their keys, and which of them are supported."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from codemoe.errors import UserError
 from codemoe.merge.mergekit import Config, Reference, load
+
+
+def _settings(value: Any) -> Any:
+    json.dumps(value, default=str, skipkeys=True)  # a ValueError where an alias holds itself
+    return {} if value is None else value
+
+
+# A key may have nothing behind it, as in recipes whose lines were commented out.
+Parameters = Annotated[dict[str, Any], BeforeValidator(_settings)]
 
 
 class Source(Config):
@@ -14,7 +24,7 @@ class Source(Config):
 
     model: Reference
     layer_range: tuple[int, int] | None = None
-    parameters: dict[str, Any] = Field(default_factory=dict)
+    parameters: Parameters = Field(default_factory=dict)
 
 
 class Slice(Config):
@@ -22,7 +32,7 @@ class Slice(Config):
 
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
     base_model: Reference | None = None
-    parameters: dict[str, Any] = Field(default_factory=dict)
+    parameters: Parameters = Field(default_factory=dict)
 
 
 class Tokens(Config):
@@ -40,7 +50,7 @@ class MergeRecipe(Config):
     models: tuple[Source, ...] | None = None
     slices: tuple[Slice, ...] | None = None
     base_model: Reference | None = None
-    parameters: dict[str, Any] = Field(default_factory=dict)
+    parameters: Parameters = Field(default_factory=dict)
     dtype: str | None = None
     out_dtype: str | None = None
     tokenizer_source: Reference | None = None
@@ -54,6 +64,8 @@ class MergeRecipe(Config):
             raise ValueError("give either models or slices, and at least one of them")
         if self.tokenizer and self.tokenizer_source:
             raise ValueError("give either tokenizer or tokenizer_source")
+        if any(source.layer_range for source in self.models or ()):
+            raise ValueError("models are merged in all of their layers; layer_range is for slices")
         return self
 
     @property

@@ -77,7 +77,7 @@ class Tokenizer:
         """The chat template, from whichever of its places."""
         plain = self.folder / "chat_template.jinja"
         if plain.is_file():
-            return plain.read_text(encoding="utf-8")
+            return _text(plain)
         for name in ("chat_template.json", "tokenizer_config.json"):
             path = self.folder / name
             if path.is_file() and (found := _json(path).get("chat_template")):
@@ -102,10 +102,17 @@ class Tokenizer:
         return self.vocabulary == other.vocabulary
 
 
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {error}") from None
+
+
 def _json(path: Path) -> dict[str, Any]:
     try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        tree = json.loads(_text(path))
+    except ValueError as error:
         raise UserError(f"cannot read {path}: {error}") from None
     if not isinstance(tree, dict):
         raise UserError(f"{path} holds no JSON object")

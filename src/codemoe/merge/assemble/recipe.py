@@ -3,17 +3,20 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from codemoe.merge.mergekit import Config, Reference, load
+
+# A key may have nothing behind it, as in recipes whose lines were commented out.
+Prompts = Annotated[tuple[str, ...], BeforeValidator(lambda value: () if value is None else value)]
 
 
 class Expert(Config):
     """One expert of a mixture, and the prompts that its gate starts from."""
 
     source_model: Reference
-    positive_prompts: tuple[str, ...] = ()
-    negative_prompts: tuple[str, ...] = ()
+    positive_prompts: Prompts = ()
+    negative_prompts: Prompts = ()
     noise_scale: float | None = None
     residual_scale: float | None = None
 

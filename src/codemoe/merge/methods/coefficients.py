@@ -61,10 +61,20 @@ def slerp(gram_22: np.ndarray, t: float) -> Coefficients:
     )
 
 
+def share_of_second(weight: Sequence[float]) -> float:
+    """How far on the way from the first to the second; raises for weights that sum to 0."""
+    total = sum(weight)
+    if abs(total) < 1e-6:
+        raise UserError(
+            f"the weights {list(weight)} sum to {total:g}, and each counts as its share of that",
+            "change the weights",
+        )
+    return weight[1] / total
+
+
 def nuslerp(gram_22: np.ndarray, weight: Sequence[float]) -> Coefficients:
     """Spherical interpolation of two tensors (with a base: of two task vectors) by two weights."""
-    total = sum(weight)
-    t = 0.5 if abs(total) < 1e-6 else weight[1] / total
+    t = share_of_second(weight)
     lengths = np.maximum(np.sqrt(np.diag(gram_22)), 1e-7)
     cosine = min(1.0, max(-1.0, float(gram_22[0, 1] / (lengths[0] * lengths[1]))))
     if 1 - cosine**2 <= _EPSILON**2:

@@ -122,6 +122,13 @@ def check_sparse(how: Sparse) -> None:
             f"density is {how.density:g}: {why}",
             "give a density above 0 and at most 1, or leave the model out",
         )
+    if not 0 <= how.gamma <= 1:
+        raise UserError(f"gamma is {how.gamma:g}: it is a share", "give a gamma from 0 to 1")
+    if how.epsilon < 0:
+        raise UserError(
+            f"epsilon is {how.epsilon:g}: with that large entries would be dropped sooner",
+            "give an epsilon of at least 0",
+        )
     if how.kind == "rank" and how.density < 1:
         low, high = how.density - how.epsilon, how.density + how.epsilon
         if low <= 0 or high >= 1:

@@ -97,6 +97,8 @@ def _consensus(
     def check(settings: Settings) -> None:
         for one in sparse(settings):
             check_sparse(one)
+        if settings["normalize"] and settings.get("divide") != "count" and any(settings["weight"]):
+            sums.linear(settings["weight"], True)  # of all 0 the result is the base, undivided
 
     return Method(
         cites, "required", parameters, run, known, check, random=kind in ("random", "rank")
@@ -187,6 +189,7 @@ METHODS: dict[str, Method] = {
         "optional",
         {"weight": _WEIGHT},
         _nuslerp,
+        check=lambda s: void(sums.share_of_second(s["weight"])),
         least=2,
         most=2,
     ),
