@@ -63,6 +63,7 @@ def test_bad_usage_is_one_message(codemoe: Callable[..., Finished], tmp_path: Pa
     codemoe("moe", merge.name, "out").user_error(f"codemoe merge {merge.name} OUT")
     codemoe("merge", merge.name, "out").user_error("there is no folder two")
     codemoe("merge", merge.name, "out", "--prefer", "x").user_error("cannot read --prefer x")
+    assert codemoe("merge", merge.name, "out", "--seed", "-1").code == 2
     codemoe("merge", merge.name, "out", "--shard-size", "big").user_error("--shard-size is 'big'")
     own = make.recipe(tmp_path / "own.yaml", "name: x\nbase: {model: builtin}\n")
     codemoe("merge", own.name, "--prefer", "a=b").user_error("for recipes of mergekit's")

@@ -293,6 +293,12 @@ def test_damaged_files_of_a_checkpoint_are_named(tmp_path: Path, file: str) -> N
     refused(tmp_path, str(tmp_path / "one" / file))
 
 
+def test_a_number_of_layers_that_is_none(tmp_path: Path) -> None:
+    make.checkpoint(tmp_path / "one", 1, num_hidden_layers="x")
+    text = "merge_method: linear\nmodels: [{model: one}]\nparameters: {weight: 1}"
+    refused(tmp_path, "config.json says x layers", text=text)
+
+
 @pytest.mark.parametrize(
     ("text", "parts"),
     [

@@ -48,7 +48,7 @@ ShardSize = Annotated[str, typer.Option(help="Of a file of the result, at most."
 Threads = Annotated[
     int, typer.Option(help="The result is the same for any number. 0: all cores.", min=0)
 ]
-Seed = Annotated[int, typer.Option(help="For methods and gates that draw random numbers.")]
+Seed = Annotated[int, typer.Option(min=0, help="For methods and gates that draw random numbers.")]
 Force = Annotated[
     bool, typer.Option("--force", help="Make it again, even if it is finished or another's.")
 ]

@@ -57,7 +57,8 @@ def merge_models(path: Path, out: Path, options: Options) -> dict[str, Any]:
         base = models[recipe.base_model] if recipe.base_model else None
         merged = [m for m in models.values() if m is not base]
         notes = check_distinct(merged, base, files, options.allow_identical or len(merged) < 2)
-        notes += uncounted_base(recipe, method)
+        if not any(model.lora for model in merged):  # those need a base to stand on
+            notes += uncounted_base(recipe, method)
         for note in notes:
             say(f"note: {note}")
         if options.rank:

@@ -37,12 +37,13 @@ class Model:
     @cached_property
     def layers(self) -> tuple[str, int]:
         """What comes before a layer's number in names ("model.layers."), and how many there are."""
-        count = int(first_of(self.config, "num_hidden_layers", "n_layer", "num_layers", default=0))
+        count = first_of(self.config, "num_hidden_layers", "n_layer", "num_layers", default=0)
+        wanted = set(range(count)) if isinstance(count, int) else set()
         found: dict[str, set[int]] = {}
         for name in self.tensors:
             for match in re.finditer(r"(?<=\.)\d+(?=\.)", name):
                 found.setdefault(name[: match.start()], set()).add(int(match[0]))
-        fitting = [prefix for prefix, numbers in found.items() if numbers == set(range(count))]
+        fitting = [prefix for prefix, numbers in found.items() if numbers == wanted]
         if not fitting:
             raise UserError(
                 f"{self.text}: config.json says {count} layers, but no tensors are numbered so",

@@ -40,6 +40,7 @@ def family_for(recipe: MoeRecipe, base: Model) -> tuple[str, Family]:
             f"bases: {', '.join(known)}; llama and mistral become Mixtral, qwen2 and qwen3 "
             "Qwen-MoE",
         )
+    _check_sizes(base)
     family = family_of(fitting[0], base.config)
     shared = len(recipe.shared_experts or ())
     if shared and (family.model_type != "qwen2_moe" or shared > 1):
@@ -48,6 +49,25 @@ def family_for(recipe: MoeRecipe, base: Model) -> tuple[str, Family]:
             "leave out shared_experts; a Qwen2 base takes one",
         )
     return fitting[0], family
+
+
+def _check_sizes(base: Model) -> None:
+    """Raise for a base whose config lacks what the mixture's needs, or does not fit its weights."""
+    for key in ("hidden_size", "intermediate_size", "num_attention_heads"):
+        if not isinstance(base.config.get(key), int):
+            raise UserError(
+                f"{base.folder / 'config.json'}: {key} is {base.config.get(key)!r}; expected a "
+                "whole number"
+            )
+    embedding = base.tensors.get(base.embedding or "")
+    if embedding is None:
+        raise UserError(f"{base.text} has no embedding under a known name")
+    if embedding.shape[-1] != base.config["hidden_size"]:
+        raise UserError(
+            f"{base.text}: config.json says hidden_size {base.config['hidden_size']}, but the rows "
+            f"of {embedding.name} have {embedding.shape[-1]} numbers",
+            "check that config.json and the weights belong together",
+        )
 
 
 def tensors(
@@ -59,8 +79,31 @@ def tensors(
     gates: Sequence[np.ndarray],
     work: Work,
 ) -> list[Tensor]:
-    """The mixture's tensors in order."""
+    """The mixture's tensors in order. Raises UserError for what has no place in it."""
+    _check_complete(family, base, [*experts, *([shared] if shared else [])])
     return list(_tensors(recipe, family, base, experts, shared, gates, work))
+
+
+def _check_complete(family: Family, base: Model, models: Sequence[Model]) -> None:
+    """Raise for a tensor that the mixture would leave out: one of an expert that the base lacks, or
+    one of a projection besides its weight, such as a bias."""
+    tied = bool(signature(base)["tie_word_embeddings"])
+    projections = tuple(f".{projection}." for projection in family.experts)
+    for model in (base, *models):
+        lost = [n for n in model.tensors if n not in base.tensors and not (tied and n == HEAD)]
+        if lost:
+            raise UserError(
+                f"{model.text} has the tensor {lost[0]}, which the base {base.text} has not"
+                + (f", and {len(lost) - 1} more" if lost[1:] else ""),
+                "use checkpoints of one architecture, saved alike",
+            )
+        for name in model.tensors:
+            if any(part in name for part in projections) and not name.endswith(".weight"):
+                raise UserError(
+                    f"{model.text} has the tensor {name}, for which {family.architecture} has no "
+                    "place",
+                    "use checkpoints without it",
+                )
 
 
 def _tensors(
