@@ -18,6 +18,7 @@ from codemoe.evaluate.codebleu.compat import (
     read_compat,
 )
 from codemoe.evaluate.codebleu.compat.keywords import KEYWORDS
+from codemoe.evaluate.codebleu.compat.line_ends import with_line_ends
 from codemoe.evaluate.codebleu.compat.subtrees import package_subtrees
 from codemoe.evaluate.codebleu.parsing import parse
 from codemoe.languages import LANGUAGES
@@ -138,6 +139,46 @@ def test_cpp_is_read_as_csharp() -> None:
     other = code.replace("int c = a", "int c = a * a")
     assert compat(code, other, "cpp").dataflow_match == 1.0
     assert score_pair(code, other, "cpp").dataflow_match < 1.0  # type: ignore[operator]
+
+
+GO = """package p
+import (
+\t"a"
+)
+type S struct {
+\tx, y int
+
+\tz int
+}
+func f() { a(); b() }
+func g(é int) int {
+\tvar add func(int)
+\tadd = func(value int) {
+\t\ttotal = total + value
+
+\t\tcount := value
+\t}
+\tswitch é {
+\tcase 1:
+\t\tadd(1)
+\tdefault:
+\t\tadd(2); add(3)
+\t}
+\treturn é
+end:
+}
+"""
+
+
+def test_line_ends_are_tokens_of_go() -> None:
+    # Where the pinned grammar has them, and the edges that the package counts with them.
+    tree = with_line_ends(parse(GO.strip(), "go"))
+    starts = [s for s, kind in zip(tree.starts, tree.leaf_kinds, strict=True) if kind == 0]
+    assert starts == [9, 23, 25, 51, 59, 61, 83, 123, 172, 190, 193, 224, 251, 254, 265]
+    assert read_compat(GO, "go").flow.total() == 15  # 13 without
+    for code, language in (("package p", "go"), ("a\nb", "python")):
+        tree = parse(code, language)
+        assert with_line_ends(tree) is tree
 
 
 def test_python_documentation_goes_and_broken_python_keeps_its_comments() -> None:
