@@ -102,6 +102,8 @@ def test_every_error_is_reported_at_once_with_its_key() -> None:
         ({"experts": {"define": {DENSE: {}}}}, "dense baseline's name"),
         ({"experts": {"define": {"a": {"languages": ["rust"]}}}}, "experts.define uses rust"),
         ({"experts": {"train": {"learning_rate": float("inf")}}}, "finite"),
+        ({"experts": {"train": {"steps": True}}}, "steps: expected a number, found true"),
+        ({"eval": {"thresholds": {"retention": False}}}, "expected a number, found false"),
         ({"learning_rate": 1}, "did you mean base.from_scratch.learning_rate or experts.train."),
         ({"experts": {"lora": {"ranks": 3}}}, "did you mean experts.lora.rank?"),
     ],
@@ -198,7 +200,9 @@ def test_overrides_without_a_key(text: str) -> None:
     assert "key=value" in caught.value.fix
 
 
-@pytest.mark.parametrize("text", ["a='b", "a=[1", "a=b: c: d", "a={x: 1, x: 2}", "a=2024-99-99"])
+@pytest.mark.parametrize(
+    "text", ["a='b", "a=[1", "a=b: c: d", "a={x: 1, x: 2}", "a=2024-99-99", "a={[b]: 1}"]
+)
 def test_overrides_whose_value_is_no_yaml(text: str) -> None:
     with pytest.raises(UserError, match="is not YAML") as caught:
         parse_override(text)
@@ -246,6 +250,8 @@ def test_a_wrong_override_is_named_like_a_wrong_key(file: Path) -> None:
         ("name: x\n\x01", "my.yaml, line 2: special characters are not allowed"),
         ("name: 2024-99-99\n", "my.yaml: month must be in 1..12"),
         ("[" * 5000, "my.yaml: "),
+        ("? [name, base]\n: x\n", "my.yaml, line 1: a key is one word"),
+        ("name: x\nseed: {{1: 2}: 3}\n", "my.yaml, line 2: a key is one word"),
         ("name: !!python/object:os.system x\n", "could not determine a constructor"),
         ("", "is empty; expected keys and values"),
         ("# nothing\n", "is empty"),
