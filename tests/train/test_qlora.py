@@ -10,10 +10,13 @@ from safetensors.torch import load_file
 
 from codemoe.merge.dense import merge_adapters, method_recipe
 from codemoe.models.adapters import load_adapter
+from codemoe.models.load import load_base
+from codemoe.models.reference import BaseReference
 from codemoe.train import sft
-from tests.models.tiny import save_checkpoint, tiny_model
+from codemoe.train.dpo import trainable_adapter
+from tests.models.tiny import random_adapter, save_checkpoint, tiny_model
 from tests.train.test_resume import Killed, at, die
-from tests.train.training import state_of, train_expert
+from tests.train.training import state_of, train_expert, weights_of
 
 pytest.importorskip("bitsandbytes", reason="4-bit bases need the qlora extra")
 
@@ -86,3 +89,28 @@ def test_it_is_materialised_on_the_full_precision_base(base: Path, tmp_path: Pat
     path = name.removeprefix("base_model.model.").removesuffix(".lora_B.weight")
     # rsLoRA: alpha / sqrt(rank), 8 / sqrt(4), and not 8 / 4.
     assert torch.equal(factors[path].b_OR, raw[name] * 4.0)
+
+
+def test_validation_leaves_training_as_it_is(base: Path, tmp_path: Path) -> None:
+    """On processors where bitsandbytes packs weights in evaluation mode, through which no gradient
+    passes any more."""
+    options = OPTIONS | {"steps": 4}
+    plain = train_expert(base, tmp_path / "plain", **options)
+    validated = train_expert(base, tmp_path / "validated", **options, eval_steps=1)
+    assert weights_of(validated).read_bytes() == weights_of(plain).read_bytes()
+
+
+def test_alignment_has_gradients_after_its_reference(base: Path, tmp_path: Path) -> None:
+    start = random_adapter(base, tmp_path / "start", "mlp", 4, 0)
+    ids_BT = torch.arange(20, 28)[None]
+
+    def gradients(evaluate: bool) -> list[torch.Tensor]:
+        model = trainable_adapter(load_base(BaseReference(str(base), None, "4bit")), start)
+        if evaluate:
+            with torch.no_grad():
+                model.eval()(input_ids=ids_BT)
+        model.train()(input_ids=ids_BT, labels=ids_BT).loss.backward()
+        return [p.grad for p in model.parameters() if p.requires_grad]
+
+    found = zip(gradients(True), gradients(False), strict=True)
+    assert all(torch.equal(one, other) for one, other in found)

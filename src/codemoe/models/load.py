@@ -165,6 +165,17 @@ def _leave_odd_shapes_unpacked(model: Any) -> None:
             module.support_avx512bf16_for_cpu &= not odd
 
 
+def leave_unpacked(model: torch.nn.Module) -> None:
+    """Say before any pass that a 4-bit model will be trained.
+
+    Where bitsandbytes packs weights (processors with AVX512-BF16), it does so at the first pass in
+    evaluation mode, and from then on no gradient reaches what is before them.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+
+
 def _four_bit(compute: torch.dtype) -> Any:
     from transformers import BitsAndBytesConfig
 

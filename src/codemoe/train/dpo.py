@@ -22,7 +22,7 @@ from trl import DPOConfig, DPOTrainer
 from codemoe.align_config import AlignConfig, AlignTrainConfig
 from codemoe.data.preferences import Preference
 from codemoe.errors import UserError
-from codemoe.models.load import CodeModel
+from codemoe.models.load import CodeModel, leave_unpacked
 from codemoe.progress import progress
 from codemoe.train.activation import ActivationMask
 from codemoe.train.preference_batches import (
@@ -118,6 +118,7 @@ def align_expert(
 def trainable_adapter(base: CodeModel, start: Path) -> Any:
     """The base with a saved adapter on it, ready to be trained further."""
     if getattr(base.model, "is_loaded_in_4bit", False):
+        leave_unpacked(base.model)
         peft.prepare_model_for_kbit_training(base.model, use_gradient_checkpointing=False)
     return peft.PeftModel.from_pretrained(base.model, str(start), is_trainable=True)
 

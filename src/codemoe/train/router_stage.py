@@ -50,7 +50,7 @@ def labelled_rows(
 
 
 def _fit(recipe: Recipe, out: Path) -> None:
-    from codemoe.models.load import load_mixture
+    from codemoe.models.load import leave_unpacked, load_mixture
     from codemoe.models.routers_file import ROUTER_FILE, TokenRouters, save_routers
     from codemoe.routing.routers import build_router
     from codemoe.train.gate_starts import start_gates
@@ -58,6 +58,8 @@ def _fit(recipe: Recipe, out: Path) -> None:
     config = recipe.router
     model = load_mixture(recipe.run_dir / "moe")
     assert model.mixture is not None
+    if config.train_gates is not None:
+        leave_unpacked(model.model)
     rows, labels = labelled_rows(
         read_split(recipe.run_dir / "data", "train"), recipe, config.samples_per_expert
     )

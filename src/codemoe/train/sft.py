@@ -17,7 +17,7 @@ from codemoe.artifacts import CHECKPOINTS
 from codemoe.data.rows import Row
 from codemoe.errors import UserError
 from codemoe.models.architectures import target_modules
-from codemoe.models.load import CodeModel
+from codemoe.models.load import CodeModel, leave_unpacked
 from codemoe.models.storage.adapter import WEIGHTS
 from codemoe.recipe import LoraConfig, TrainConfig
 from codemoe.train import full_mlp, sharding
@@ -199,6 +199,7 @@ def train_adapter(
         weights=weights_of([row for row, _ in fitting], train),
     )
     if getattr(base.model, "is_loaded_in_4bit", False):
+        leave_unpacked(base.model)
         peft.prepare_model_for_kbit_training(base.model, use_gradient_checkpointing=False)
     set_seed(seed)
     if lora is None:
