@@ -92,3 +92,19 @@ def test_weights_that_are_none_are_not_saved(base: Path, tmp_path: Path) -> None
 def test_the_first_that_is_not_finite() -> None:
     assert first_not_finite([1.0, float("inf"), float("nan")]) == 1
     assert first_not_finite([0.0, -1e38]) is None
+
+
+def test_a_validation_loss_that_is_no_number(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the last step no batch would tell, and of such losses none is the best."""
+    losses = iter([3.0, float("nan")])
+    monkeypatch.setattr(sft, "validation_loss", lambda *args: (next(losses), 1))
+    options = OPTIONS | {"eval_steps": 4, "load_best_model_at_end": True}
+    with pytest.raises(WorkError) as error:
+        train_expert(base, tmp_path, **options)
+    told = str(error.value)
+    assert "the validation loss is nan after step 8; stopped there" in told
+    assert "the checkpoint of step 6 is kept" in told
+    assert "NaN" not in (tmp_path / "metrics.jsonl").read_text()
+    assert steps_in(tmp_path / CHECKPOINTS) == [4, 6]

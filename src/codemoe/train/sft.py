@@ -1,6 +1,7 @@
 """Supervised fine-tuning of one expert on a frozen base, through TRL, PEFT and Accelerate."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -109,6 +110,9 @@ class _ExpertTrainer(DependableTrainer, SFTTrainer):
             self.activation_mask,
             self.args.device,
         )
+        if not math.isfinite(loss):
+            step = self.state.global_step
+            raise self.diverged(f"the validation loss is {loss} after step {step}; stopped there")
         metrics = {"eval_loss": loss, "eval_tokens": float(tokens)}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(

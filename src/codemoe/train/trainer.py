@@ -109,11 +109,13 @@ class DependableTrainer(ShardedTrainer):
                 f"the gradient is {found[bad]} at step {step + 1} though its losses are finite, in "
                 f"batches {step * batches + 1} to {(step + 1) * batches}"
             )
+        return self.diverged(f"{what}; stopped before that step changed the weights")
+
+    def diverged(self, what: str) -> WorkError:
         good = last_good(self.folder)
         kept = f"the checkpoint of step {read_state(good)['global_step']} is kept" if good else ""
         return WorkError(
-            f"{self.description}: {what}; stopped before that step changed the weights"
-            + (f", {kept}" if kept else ""),
+            f"{self.description}: {what}" + (f", {kept}" if kept else ""),
             f"look at these samples, or lower the learning rate ({self.args.learning_rate:g}) and "
             "start this stage again with --force",
         )
