@@ -13,6 +13,8 @@ import torch
 from codemoe.errors import UserError
 from codemoe.models.load import MOE_FILE, load_model
 from codemoe.models.routers_file import ROUTER_FILE, save_routers
+from codemoe.plan.shape import find_config, shape_of
+from codemoe.recipe import BaseConfig
 from codemoe.routing.routers import LinearRouter, build_router
 from tests.models.tiny import random_adapter, save_checkpoint, tiny_model
 
@@ -104,3 +106,42 @@ def test_a_tokenizer_that_does_not_fit(mixture: Path, tmp_path: Path) -> None:
     _edit(path, "vocab_size", 20)
     with pytest.raises(UserError, match=r"tokenizer .* \d+ tokens but the model has 20 rows"):
         load_model(str(mixture))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("hidden_size", "wide", "cannot load the .*'hidden_size' expected int, got str"),
+        ("hidden_size", 33, "33"),
+        ("vocab_size", None, "cannot load the .*'vocab_size'"),
+        ("dtype", "float3", "cannot load the .*float3"),
+        ("hidden_act", "nope", "cannot load the model .*unknown value 'nope'"),
+        ("num_hidden_layers", 3, r"not those of its config.json: model\.layers\.2\..* \(missing\)"),
+        ("intermediate_size", 40, r"mlp\.down_proj\.weight \(\[32, 48\], by its config \[32, 40\]"),
+    ],
+)
+def test_a_base_whose_config_is_of_another(key: str, value: Any, said: str, tmp_path: Path) -> None:
+    """Also where transformers would draw the rest at random and go on."""
+    base = save_checkpoint(tiny_model("mistral"), tmp_path / "base")
+    _edit(base / "config.json", key, value)
+    with pytest.raises(UserError, match=said) as caught:
+        load_model(str(base))
+    assert "\n" not in caught.value.what
+    assert caught.value.fix
+
+
+@pytest.mark.parametrize("text", ["[]", "5", "{}", '{"model_type": "nope"}'])
+def test_a_base_whose_config_is_none(text: str, tmp_path: Path) -> None:
+    base = save_checkpoint(tiny_model("mistral"), tmp_path / "base")
+    (base / "config.json").write_text(text)
+    with pytest.raises(UserError, match="cannot load the"):
+        load_model(str(base))
+    with pytest.raises(UserError, match="cannot read the config of"):
+        find_config(BaseConfig(model=str(base)))
+
+
+def test_a_plan_of_a_config_that_makes_no_model(tmp_path: Path) -> None:
+    base = save_checkpoint(tiny_model("mistral"), tmp_path / "base")
+    _edit(base / "config.json", "hidden_act", "nope")
+    with pytest.raises(UserError, match=r"no mistral can be made of its config: .*'nope'"):
+        shape_of(*find_config(BaseConfig(model=str(base))))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
@@ -42,6 +43,9 @@ from codemoe.models.routers_file import (
 from codemoe.models.storage.full_expert import expert_base, expert_files, is_full
 from codemoe.recipe import BUILTIN
 
+# What transformers raises for a checkpoint that is not there, is torn, or holds what no config may.
+BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError, StrictDataclassError)
+
 MOE_FILE = "moe.json"
 TRAINED_EXPERTS = "experts"  # beside a router file: experts that were trained with its gates
 
@@ -67,12 +71,18 @@ class CodeModel:
     mixture: Mixture | None = None
 
 
+def told(error: Exception) -> str:
+    """An error of transformers in one line; of an unknown name it tells the name alone."""
+    text = " ".join(str(error).split())
+    return f"unknown value {text}" if isinstance(error, KeyError) else text
+
+
 def _explain(error: Exception, model: str, what: str) -> UserError:
     folder = Path(model)
     if folder.is_dir():
         names = ", ".join(sorted(p.name for p in folder.iterdir())[:12]) or "nothing"
         return UserError(
-            f"cannot load the {what} of {model}: {error}; the folder holds {names}",
+            f"cannot load the {what} of {model}: {told(error)}; the folder holds {names}",
             "point at a Hugging Face checkpoint folder with config.json, tokenizer files and "
             "*.safetensors",
         )
@@ -96,7 +106,7 @@ def load_tokenizer(reference: BaseReference) -> PreTrainedTokenizerBase:
         )
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, revision=reference.revision)
-    except (OSError, ValueError, KeyError) as error:
+    except BROKEN as error:
         raise _explain(error, name, "tokenizer") from None
     if not tokenizer.is_fast:
         raise UserError(
@@ -131,15 +141,38 @@ def load_base(reference: BaseReference) -> CodeModel:
         options["device_map"] = f"cuda:{torch.cuda.current_device()}" if cuda else "cpu"
     try:
         config = AutoConfig.from_pretrained(name, revision=reference.revision)
-        model = AutoModelForCausalLM.from_pretrained(
-            name, config=config, revision=reference.revision, use_safetensors=True, **options
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            name,
+            config=config,
+            revision=reference.revision,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,  # told below, by name
+            output_loading_info=True,
+            **options,
         )
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except (*BROKEN, SafetensorError) as error:
         raise _explain(error, name, "model") from None
+    model, found = loaded
+    _check_whole(name, found)
     if reference.quantization == "4bit" and not cuda:
         _let_go_of_files(model)
         _leave_odd_shapes_unpacked(model)
     return CodeModel(model.eval(), tokenizer)
+
+
+def _check_whole(name: str, found: Any) -> None:
+    """Refuse what transformers would fill with random numbers, without a word that is heard."""
+    wrong = [f"{tensor} (missing)" for tensor in sorted(found["missing_keys"])]
+    wrong += [
+        f"{tensor} ({list(stored)}, by its config {list(expected)})"
+        for tensor, stored, expected in sorted(found["mismatched_keys"])
+    ]
+    if wrong:
+        shown = ", ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
+        raise UserError(
+            f"the weights of {name} are not those of its config.json: {shown}",
+            "copy the checkpoint again: config.json and all its *.safetensors",
+        )
 
 
 def _let_go_of_files(model: torch.nn.Module) -> None:
@@ -165,7 +198,7 @@ def _leave_odd_shapes_unpacked(model: Any) -> None:
             module.support_avx512bf16_for_cpu &= not odd
 
 
-def leave_unpacked(model: torch.nn.Module) -> None:
+def leave_unpacked(model: Any) -> None:
     """Say before any pass that a 4-bit model will be trained.
 
     Where bitsandbytes packs weights (processors with AVX512-BF16), it does so at the first pass in
@@ -231,8 +264,19 @@ def read_config(reference: BaseReference) -> PreTrainedConfig:
     name = resolve(reference.model)
     try:
         return AutoConfig.from_pretrained(name, revision=reference.revision)
-    except (OSError, ValueError, KeyError) as error:
+    except BROKEN as error:
         raise _explain(error, name, "config") from None
+
+
+def new_model(config: PreTrainedConfig, dtype: torch.dtype) -> Any:
+    """A model of a config, with weights as they are born."""
+    try:
+        return AutoModelForCausalLM.from_config(config, dtype=dtype)
+    except BROKEN as error:
+        raise UserError(
+            f"no {config.model_type} can be made of its config: {told(error)}",
+            "mend config.json, or point base.model at another checkpoint",
+        ) from None
 
 
 def read_mixture(moe_dir: Path) -> tuple[BaseReference, dict[str, Any]]:

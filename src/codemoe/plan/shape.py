@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig
+from transformers import AutoConfig, PreTrainedConfig
 
 from codemoe.errors import UserError
 from codemoe.models.architectures import (
@@ -17,6 +17,7 @@ from codemoe.models.architectures import (
     projection_shape,
     target_modules,
 )
+from codemoe.models.load import BROKEN, new_model, told
 from codemoe.models.reference import resolve
 from codemoe.models.scratch import scratch_model_config
 from codemoe.plan.published import PUBLISHED
@@ -73,14 +74,14 @@ def find_config(base: BaseConfig) -> tuple[PreTrainedConfig, str]:
     name = resolve(base.model)
     try:
         config = AutoConfig.from_pretrained(name, revision=base.revision, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
+    except BROKEN as error:
         if base.model in PUBLISHED:
             keys = dict(PUBLISHED[base.model])
             config = AutoConfig.for_model(keys.pop("model_type"), **keys)
             return config, "codemoe's table of published configs (no copy in the hub's cache)"
         if Path(name).is_dir():
             raise UserError(
-                f"cannot read the config of {name}: {error}",
+                f"cannot read the config of {name}: {told(error)}",
                 "point base.model at a Hugging Face checkpoint folder",
             ) from None
         raise UserError(
@@ -99,7 +100,7 @@ def _scratch(config: ScratchConfig) -> PreTrainedConfig:
 def skeleton(config: PreTrainedConfig, dtype: torch.dtype = torch.float32) -> Any:
     """The model without memory: every tensor is on the meta device."""
     with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(deepcopy(config), dtype=dtype)
+        return new_model(deepcopy(config), dtype)
 
 
 def shape_of(config: PreTrainedConfig, found: str) -> Shape:

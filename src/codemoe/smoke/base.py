@@ -36,10 +36,9 @@ def write_small_base(
     cannot be reached is known by its published config or its family.
     """
     import torch
-    from transformers import AutoModelForCausalLM
 
     from codemoe.models.architectures import architecture_of
-    from codemoe.models.load import load_tokenizer
+    from codemoe.models.load import load_tokenizer, new_model
     from codemoe.smoke.small_config import small_config
     from codemoe.train.tokenizer import train_tokenizer
 
@@ -62,7 +61,7 @@ def write_small_base(
     special = {name: getattr(tokenizer, f"{name}_token_id") for name in ("bos", "eos", "pad")}
     small = small_config(config, config.vocab_size if own else len(tokenizer), special)
     torch.manual_seed(seed)
-    model = AutoModelForCausalLM.from_config(small, dtype=torch.float32)
+    model = new_model(small, torch.float32)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() > 1:
@@ -85,7 +84,7 @@ def _config_of(base: BaseConfig) -> tuple[Any, str, bool]:
     """Its config, in words where from, and whether the base itself can be read."""
     from transformers import AutoConfig
 
-    from codemoe.models.load import read_config
+    from codemoe.models.load import BROKEN, read_config
     from codemoe.plan.published import PUBLISHED
     from codemoe.smoke.families import family_of
 
@@ -95,7 +94,7 @@ def _config_of(base: BaseConfig) -> tuple[Any, str, bool]:
     try:
         config = AutoConfig.from_pretrained(name, revision=base.revision)
         return config, f"that of {base.model}", True
-    except (OSError, ValueError, KeyError) as error:
+    except BROKEN as error:
         keys = dict(PUBLISHED.get(base.model, {}))
         known = (keys.pop("model_type"), keys) if keys else family_of(base.model)
         if known is None or not unreachable(error):

@@ -11,11 +11,13 @@ from codemoe.models.adapters import load_expert
 from codemoe.models.architectures import architecture_of
 from codemoe.models.full_mlps import Expert, FullMlps
 from codemoe.models.load import (
+    BROKEN,
     BaseReference,
     expert_folders,
     find_mixture,
     read_mixture,
     resolve,
+    told,
 )
 from codemoe.models.model_card import hub_id
 from codemoe.models.routers_file import ROUTER_FILE, SequenceRouter, TokenRouters, load_routers
@@ -114,8 +116,8 @@ def open_source(argument: str) -> Source:
     base_dir = _base_folder(reference)
     try:
         config = AutoConfig.from_pretrained(base_dir)
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"cannot read the config of the base {base_dir}: {error}") from None
+    except BROKEN as error:
+        raise UserError(f"cannot read the config of the base {base_dir}: {told(error)}") from None
     entries = description["experts"]
     adapters = tuple(expert_folders(moe_dir, description, router_file).values())
     sequence, token_routers = load_routers(
