@@ -145,3 +145,10 @@ def test_a_plan_of_a_config_that_makes_no_model(tmp_path: Path) -> None:
     _edit(base / "config.json", "hidden_act", "nope")
     with pytest.raises(UserError, match=r"no mistral can be made of its config: .*'nope'"):
         shape_of(*find_config(BaseConfig(model=str(base))))
+
+
+def test_a_plan_of_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    """No hub has it, so it is not to be downloaded either."""
+    with pytest.raises(UserError, match="there is no folder") as caught:
+        find_config(BaseConfig(model=str(tmp_path / "gone")))
+    assert "download" not in caught.value.fix

@@ -84,6 +84,11 @@ def find_config(base: BaseConfig) -> tuple[PreTrainedConfig, str]:
                 f"cannot read the config of {name}: {told(error)}",
                 "point base.model at a Hugging Face checkpoint folder",
             ) from None
+        if base.model.startswith(("/", ".", "~")):
+            raise UserError(
+                f"base.model: there is no folder {base.model}",
+                "check the path; it is looked up from the folder you type the command in",
+            ) from None
         raise UserError(
             f"the config of {base.model!r} is neither in a folder here nor in the hub's cache; "
             f"known without one: {', '.join(PUBLISHED)}",
