@@ -157,6 +157,7 @@ def write_recipe(task: str, scratch: Path, size: str, count: int) -> Path:
 def measured(command: Sequence[str], out: Path) -> Run:
     """Run a command that makes the folder `out`, which is removed before."""
     shutil.rmtree(out, ignore_errors=True)
+    os.sync()  # what the run before has written is not on this one's account
     log = out.with_suffix(".log")
     # Both sides from compiled modules, as where pip installs them: here too where Python is told to
     # keep none.
