@@ -306,3 +306,11 @@ def test_dora_experts_are_refused_before_anything_is_trained(place: Path) -> Non
     done = run_codemoe("run", "tiny.yaml", "name=dora", "experts.lora.use_dora=true", cwd=place)
     done.user_error("use_dora", "no merge of them", "codemoe experts RECIPE")
     assert not (place / "runs" / "dora").exists()
+
+
+def test_a_tracker_that_is_not_there_is_told_before_anything_is_made(place: Path) -> None:
+    for verb in ("run", "experts"):
+        given = ("name=tracked", "experts.train.report_to=[wandbb]")
+        done = run_codemoe(verb, "tiny.yaml", *given, cwd=place)
+        done.user_error("unknown tracker 'wandbb'", "wandb")
+    assert not list(place.glob("runs/tracked/*/manifest.json"))

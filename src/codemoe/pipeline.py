@@ -116,8 +116,12 @@ def refuse_launchers(environment: Mapping[str, str]) -> None:
 _STACKING = {"align", "merge", "moe", "router", "eval", "report"}
 
 
-def refuse_unstackable(recipe: "Recipe", stages: tuple[Stage, ...]) -> None:
-    """Say before days of training what would fail after them."""
+def refuse_before(recipe: "Recipe", stages: tuple[Stage, ...]) -> None:
+    """Say before hours or days of other work what would fail after them."""
+    from codemoe.train.trackers import check_trackers
+
+    if any(stage.name == "experts" for stage in stages):
+        check_trackers(recipe.experts.train.report_to)
     verbs = [stage.name for stage in stages if stage.name in _STACKING]
     if recipe.experts.lora.use_dora and verbs:
         raise UserError(
@@ -140,7 +144,7 @@ def run_stages(
     refuse_launchers(os.environ)
     if len(stages) > 1:
         stages = tuple(stage for stage in stages if stage.is_wanted(recipe))
-    refuse_unstackable(recipe, stages)
+    refuse_before(recipe, stages)
     with run_lock(recipe.run_dir):
         for stage in stages:
             started = time.monotonic()

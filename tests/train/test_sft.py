@@ -158,16 +158,16 @@ def test_no_sample_that_fits_is_a_user_error(base: Path, tmp_path: Path) -> None
 
 
 def test_trackers_are_checked_before_anything_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    from codemoe.train import experts_stage
+    from codemoe.train import trackers
 
     installed = {"wandb", "trackio"}
-    monkeypatch.setattr(experts_stage, "find_spec", lambda name: name in installed or None)
-    experts_stage.check_trackers(["wandb", "trackio"])
+    monkeypatch.setattr(trackers, "find_spec", lambda name: name in installed or None)
+    trackers.check_trackers(["wandb", "trackio"])
     with pytest.raises(UserError, match="tensorboard is not installed") as error:
-        experts_stage.check_trackers(["tensorboard"])
+        trackers.check_trackers(["tensorboard"])
     assert "codemoe[track]" in error.value.fix
     with pytest.raises(UserError, match="unknown tracker 'wandbb'; known: tensorboard, wandb"):
-        experts_stage.check_trackers(["wandbb"])
+        trackers.check_trackers(["wandbb"])
 
 
 def test_the_dense_baseline_keeps_the_experts_scaling() -> None:

@@ -16,7 +16,7 @@ from codemoe.data.hub import is_hub_id
 from codemoe.errors import MissedThreshold, UserError, WorkError
 from codemoe.eval_config import SuiteConfig
 from codemoe.lock import run_lock
-from codemoe.pipeline import STAGES, Outcome, refuse_launchers, refuse_unstackable, run_stages
+from codemoe.pipeline import STAGES, Outcome, refuse_before, refuse_launchers, run_stages
 from codemoe.progress import say
 from codemoe.recipe import Recipe
 from codemoe.smoke.base import write_small_base
@@ -46,12 +46,9 @@ def run_smoke(recipe: Recipe) -> Smoked:
 
     Raises what the real run would raise, thresholds aside: a random model meets none.
     """
-    from codemoe.train.experts_stage import check_trackers
-
     started = time.monotonic()
     refuse_launchers(os.environ)
-    refuse_unstackable(recipe, tuple(stage for stage in STAGES if stage.is_wanted(recipe)))
-    check_trackers(recipe.experts.train.report_to)
+    refuse_before(recipe, tuple(stage for stage in STAGES if stage.is_wanted(recipe)))
     folder = Path(recipe.runs_dir) / (recipe.name + SUFFIX)
     _empty(folder)
     notes = _left_out(recipe)

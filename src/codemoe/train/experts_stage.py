@@ -1,12 +1,10 @@
 """The `experts` stage: one adapter, or whole MLPs, per expert; the dense baseline on all data."""
 
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from codemoe.artifacts import Redo, run_stage
-from codemoe.errors import UserError
 from codemoe.recipe import DENSE, ExpertFilter, LoraConfig, Recipe, TrainConfig
 from codemoe.train.expert_job import ExpertJob, launch, run_job
 from codemoe.train.saved_adapter import settle
@@ -16,7 +14,6 @@ from codemoe.train_config import UNFELT
 def run(recipe: Recipe, *, redo: Redo = "never") -> bool:
     """Make `experts/<name>/` for each expert, then `experts/dense-all/`; True when any was made."""
     made = False
-    check_trackers(recipe.experts.train.report_to)
     filters = recipe.expert_filters
     lora = recipe.experts.lora if recipe.experts.method == "lora" else None
     for name, filter_ in filters.items():
@@ -70,25 +67,6 @@ def _unused(train: TrainConfig) -> set[str]:
 def _filter(about: ExpertFilter) -> dict[str, Any]:
     """What it admits."""
     return about.model_dump(mode="json", include={"languages", "sources"})
-
-
-# Those of the Hugging Face trainer whose package has another name, or an extra here.
-_PACKAGES = {"comet_ml": "comet_ml", "azure_ml": "azureml", "dvclive": "dvclive"}
-_TRACKERS = ("tensorboard", "wandb", "trackio", "mlflow", "clearml", "swanlab", *_PACKAGES)
-
-
-def check_trackers(names: Sequence[str]) -> None:
-    """Raise for a tracker that is unknown or not installed, before anything is loaded."""
-    for name in names:
-        if name not in _TRACKERS:
-            raise UserError(
-                f"experts.train.report_to: unknown tracker {name!r}; known: {', '.join(_TRACKERS)}"
-            )
-        if find_spec(_PACKAGES.get(name, name)) is None:
-            extra = "'codemoe[track]'" if name == "tensorboard" else name
-            raise UserError(
-                f"experts.train.report_to: {name} is not installed", f"pip install {extra}"
-            )
 
 
 def dense_budget(
