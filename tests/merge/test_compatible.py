@@ -215,6 +215,16 @@ def test_a_forgotten_model_is_a_note(tmp_path: Path, capsys: pytest.CaptureFixtu
         make.checkpoint(tmp_path / name, seed)
     run(tmp_path)
     assert f"{tmp_path / 'three'} lies beside the others" in capsys.readouterr().err
+    # What merges made before is none.
+    (tmp_path / "out").rename(tmp_path / "before")
+    make.checkpoint(tmp_path / "theirs", 3)
+    (tmp_path / "theirs/mergekit_config.yml").touch()
+    capsys.readouterr()
+    run(tmp_path)
+    told = capsys.readouterr().err
+    assert "three lies beside" in told
+    assert "before" not in told
+    assert "theirs" not in told
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from codemoe.artifacts import is_finished, read_manifest
 from codemoe.errors import UserError
 from codemoe.merge.model import Model
 from codemoe.models.storage.adapter import CONFIG
@@ -16,6 +17,7 @@ from codemoe.models.storage.layout import Stored, read_layout
 from codemoe.models.storage.read import Files
 
 _SAMPLE_BYTES = 1 << 12
+_MERGEKIT = "mergekit_config.yml"  # in each folder that mergekit makes
 
 
 def check_distinct(
@@ -139,7 +141,15 @@ def left_out(models: Sequence[Model]) -> list[Path]:
         if (folder / marker).is_file()
         and folder.resolve() not in named
         and not folder.name.startswith(".")
+        and not _is_merge(folder)
         and _shapes(folder) in shapes
+    )
+
+
+def _is_merge(folder: Path) -> bool:
+    """Whether a model is itself what such a recipe made: an earlier result is not forgotten."""
+    return (folder / _MERGEKIT).is_file() or (
+        is_finished(folder) and read_manifest(folder)["kind"] == "merged"
     )
 
 
