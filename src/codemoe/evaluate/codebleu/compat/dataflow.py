@@ -62,6 +62,10 @@ def _normalised(edges: list[Edge]) -> list[Normal]:
     number_of = numbers.setdefault
     found = []
     for name, _, relation, sources, _ in edges:
-        values = tuple([number_of(source, len(numbers)) for source in sources])
+        values: tuple[int, ...] = ()
+        if len(sources) == 1:  # most
+            values = (number_of(sources[0], len(numbers)),)
+        elif sources:
+            values = tuple([number_of(source, len(numbers)) for source in sources])
         found.append((number_of(name, len(numbers)), relation, values))
     return found

@@ -52,9 +52,9 @@ class Reader:
         else:
             texts = [text[start:end] for start, end in spans]
         # All but keywords and brackets.
-        is_name = map(ne, texts, [kind_names[kind] for kind in token_kinds])
-        named = compress(zip(count(), nodes, texts, strict=False), is_name)
-        self.names = names = {node: (token, found) for token, node, found in named}
+        is_name = list(map(ne, texts, [kind_names[kind] for kind in token_kinds]))
+        named = zip(compress(count(), is_name), compress(texts, is_name), strict=True)
+        self.names = names = dict(zip(compress(nodes, is_name), named, strict=True))
         if text is not None and "\n" in text:  # the package cuts by lines, without their ends
             for node, (token, found) in list(names.items()):
                 if "\n" in found:
