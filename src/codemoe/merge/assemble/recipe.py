@@ -21,36 +21,22 @@ class Expert(Config):
     residual_scale: float | None = None
 
 
-GATES = (
-    "hidden",
-    "hidden_avg",
-    "hidden_last",
-    "cheap_embed",
-    "random",
-    "uniform_random",
-    "prompts",
-    "fitted",
-    "orthogonal",
-)
+# mergekit's, and on the last line our own.
+# fmt: off
+GateMode = Literal[
+    "hidden", "hidden_avg", "hidden_last", "cheap_embed", "random", "uniform_random",
+    "prompts", "fitted", "orthogonal",
+]
+# fmt: on
 PROMPTED = ("hidden", "hidden_avg", "hidden_last", "cheap_embed", "prompts")
 
 
 class MoeRecipe(Config):
-    """A mixture. The gate modes of the last line of GATES are codemoe's own."""
+    """A mixture."""
 
     base_model: Reference
     experts: Annotated[tuple[Expert, ...], Field(min_length=1)]
-    gate_mode: Literal[
-        "hidden",
-        "hidden_avg",
-        "hidden_last",
-        "cheap_embed",
-        "random",
-        "uniform_random",
-        "prompts",
-        "fitted",
-        "orthogonal",
-    ] = "hidden"
+    gate_mode: GateMode = "hidden"
     dtype: str | None = None
     experts_per_token: Annotated[int, Field(ge=1)] = 2
     shared_experts: tuple[Expert, ...] | None = None
