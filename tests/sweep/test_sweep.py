@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from codemoe.artifacts import Redo, read_manifest
-from codemoe.sweep.compare import HEADS_OF_DIFFERENCES
+from codemoe.sweep.compare import HEADS_OF_DIFFERENCES, notes
 from codemoe.sweep.run import run_sweep
 from codemoe.sweep.variants import grid
 from codemoe.train.stopping import Stopped
@@ -192,3 +192,12 @@ def test_a_stop_is_for_the_whole_sweep(place: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(Stopped):
         sweep_here(KINDS)
     assert len(begun) == 1
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_many_comparisons_are_warned_of(count: int) -> None:
+    rows = [{"difference": {"p": 0.04}}] * count
+    told = " ".join(notes({"models": {"a": rows}, "compared_with": "x=1", "variants": []}))
+    assert ("are paired" in told) == (count > 0)
+    assert ("3 comparisons: one p below 0.0167" in told) == (count == 3)
+    assert ("comparisons" in told) == (count > 1)

@@ -134,9 +134,12 @@ def notes(compared: dict[str, Any]) -> list[str]:
     if comparisons:
         lines.append(
             f"Differences of CodeBLEU are paired over the problems that both answered, to "
-            f"`{compared['compared_with']}`; brackets are 95 % intervals, p two-sided. There are "
-            f"{comparisons} comparisons: one p below {0.05 / comparisons:.4f} is sure at 5 % among "
-            "so many (Bonferroni)."
+            f"`{compared['compared_with']}`; brackets are 95 % intervals, p two-sided."
+        )
+    if comparisons > 1:
+        lines[-1] += (
+            f" There are {comparisons} comparisons: one p below {0.05 / comparisons:.4f} is sure "
+            "at 5 % among so many (Bonferroni)."
         )
     if any(row.get("routing_accuracy") is not None for row in rows):
         lines.append(
