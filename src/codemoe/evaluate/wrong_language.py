@@ -71,6 +71,8 @@ def language_of(
         and not one.is_prose
         and (one.weight >= LIKELY * most or name == asked)
     }
+    if any(one.own >= MIN_MARKS for one in likely.values()):
+        likely = {name: one for name, one in likely.items() if one.own or name == asked}
     known = asked_program.unreadable if asked_program is not None and is_whole else None
     return _Question(code, likely, asked, known).answer()
 
