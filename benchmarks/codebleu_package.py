@@ -31,8 +31,9 @@ from typing import Any
 from codemoe.evaluate.audit.rows import find_layout, read_pairs
 from codemoe.evaluate.codebleu import score_corpus
 from codemoe.evaluate.codebleu.compat import PACKAGE_LANGUAGES
+from codemoe.evaluate.codebleu.floors import Pair
 from codemoe.evaluate.codebleu.grammar import grammar_of
-from codemoe.evaluate.codebleu.judging import BOTH, Pair
+from codemoe.evaluate.codebleu.judging import BOTH
 from codemoe.evaluate.codebleu.source import source_text
 from codemoe.evaluate.measure import measure
 

@@ -73,7 +73,7 @@ def test_any_number_of_processes_and_any_hash_seed_give_the_same_bits(mode: str)
         "from codemoe.evaluate.codebleu import score_corpus\n"
         "programs = json.loads(sys.argv[2])\n"
         "languages = [name for name in programs if name != 'typescript'] * 8\n"
-        "codes = [programs[name] for name in languages]\n"
+        "codes = [programs[name] + '\\n' * (i // 40) for i, name in enumerate(languages)]\n"
         "answers = [code.replace('low', 'x' * (i % 3 + 1)) for i, code in enumerate(codes)]\n"
         "answers[3] = ''\n"
         "mode, workers = sys.argv[3], int(sys.argv[4])\n"
@@ -98,11 +98,11 @@ def test_any_number_of_processes_and_any_hash_seed_give_the_same_bits(mode: str)
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_language_alone_in_its_chunk_is_compared_with_a_row_elsewhere(workers: int) -> None:
-    # 40 Python rows in two chunks, one Java row in each.
+    # 40 Python rows in two chunks, one Java row in each; rows of one problem stand together.
     languages = ["java"] + ["python"] * 39 + ["java"]
-    codes = [PROGRAMS[name] for name in languages]
+    codes = [PROGRAMS[name] + "\n" * at for at, name in enumerate(languages)]
     alone = score_corpus(codes[:40], codes[:40], languages[:40], workers=workers)
     both = score_corpus(codes, codes, languages, workers=workers)
-    assert alone.floor == both.floor == 1.0
+    assert alone.floor == both.floor == pytest.approx(1.0)
     other = [*codes[:40], "class A { }"]
     assert score_corpus(other, other, languages, workers=workers).floor < 1.0  # type: ignore[operator]

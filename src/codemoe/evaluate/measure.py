@@ -8,7 +8,8 @@ from typing import Any
 from codemoe.errors import UserError
 from codemoe.evaluate.answer_facts import AnswerFacts, facts_of
 from codemoe.evaluate.codebleu.corpus import CorpusScore, Tally, judge
-from codemoe.evaluate.codebleu.judging import Judged, Pair
+from codemoe.evaluate.codebleu.floors import Pair
+from codemoe.evaluate.codebleu.judging import Judged
 from codemoe.evaluate.codebleu.record import EQUAL_WEIGHTS, Weights
 from codemoe.evaluate.parallel import in_processes, worker_count
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from codemoe.errors import UserError
 from codemoe.evaluate.codebleu.corpus import refuse_unknown
-from codemoe.evaluate.codebleu.judging import Judged, Pair
+from codemoe.evaluate.codebleu.floors import Pair
+from codemoe.evaluate.codebleu.judging import Judged
 from codemoe.evaluate.codebleu.record import EQUAL_WEIGHTS, Weights, checked_weights
 from codemoe.evaluate.codebleu.score import no_reference
 from codemoe.evaluate.measure import ODD, measure

@@ -16,7 +16,8 @@ from codemoe.evaluate.audit.findings import (
 )
 from codemoe.evaluate.audit.rows import Layout, find_layout, read_pairs
 from codemoe.evaluate.audit.table import first_row
-from codemoe.evaluate.codebleu.judging import Judged, Pair
+from codemoe.evaluate.codebleu.floors import Pair
+from codemoe.evaluate.codebleu.judging import Judged
 from codemoe.evaluate.measure import measure
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from codemoe.errors import UserError
 from codemoe.evaluate.audit.columns import find_column, text_of
 from codemoe.evaluate.audit.table import Row, first_row, read_table
-from codemoe.evaluate.codebleu.judging import Pair
+from codemoe.evaluate.codebleu.floors import Pair
 from codemoe.evaluate.wrong_language import language_of
 from codemoe.languages import LANGUAGES, find_language
 

@@ -13,13 +13,13 @@ from typing import Any
 from codemoe.errors import UserError
 from codemoe.evaluate.codebleu.compat import PACKAGE_LANGUAGES, compat_score
 from codemoe.evaluate.codebleu.counts import PairCounts
+from codemoe.evaluate.codebleu.floors import Pair, Strangers, partners_of
 from codemoe.evaluate.codebleu.judging import (
     BOTH,
     Chunk,
     Judged,
     Look,
     Mode,
-    Pair,
     judge_chunk,
 )
 from codemoe.evaluate.codebleu.record import EQUAL_WEIGHTS, CodeBleu, Weights, checked_weights
@@ -84,11 +84,18 @@ def score_corpus(
         refuse_unknown(pair.language for pair in pairs)
     count = worker_count(workers) if len(pairs) > CHUNK_PAIRS else 1
     tally = Tally(mode, weights)
+    # Answers to one problem go to one process, which reads their reference once.
+    first: dict[tuple[str, str], int] = {}
+    place = [first.setdefault((pair.language, pair.reference), at) for at, pair in enumerate(pairs)]
+    order = sorted(range(len(pairs)), key=place.__getitem__)
+    found: dict[int, Judged] = {}
     with in_processes(min(count, math.ceil(len(pairs) / CHUNK_PAIRS))) as mapped:
-        judged = judge(pairs, mapped, modes=(mode,), weights=weights, on_floor=tally.add_floor)
-        for pair, one in zip(pairs, judged, strict=True):
-            if not tally.add(one):
-                raise no_reference(pair.reference, pair.language)
+        ordered = [pairs[at] for at in order]
+        judged = judge(ordered, mapped, modes=(mode,), weights=weights, on_floor=tally.add_floor)
+        found.update(zip(order, judged, strict=True))
+    for at, pair in enumerate(pairs):
+        if not tally.add(found[at]):
+            raise no_reference(pair.reference, pair.language)
     return tally.score()
 
 
@@ -119,26 +126,22 @@ def judge(
     """
 
     def chunks() -> Iterator[Chunk]:
-        first: dict[str, Pair] = {}  # had nobody to be compared with yet
-        last: dict[str, str] = {}  # the newest prediction of a language
+        strangers = Strangers()
         for some in _batches(pairs):
-            languages = [pair.language for pair in some]
-            strangers = {}
+            partners = partners_of(some)
+            answers = {}
             for at, pair in enumerate(some):
-                if languages.count(pair.language) == 1:
-                    if pair.language in last:
-                        strangers[at] = last[pair.language]
+                if partners[at] is None:
+                    answer = strangers.answer_for(pair)
+                    if answer is None:
+                        strangers.wait(pair)
                     else:
-                        first[pair.language] = pair
-                elif pair.language in first:
-                    late = first.pop(pair.language)
-                    yield Chunk([late], {0: pair.prediction}, modes, weights, None, True)
-            last.update((pair.language, pair.prediction) for pair in some)
-            yield Chunk(some, strangers, modes, weights, look)
-            for language in [name for name, pair in first.items() if pair not in some]:
-                if last[language] is not first[language].prediction:
-                    late = first.pop(language)
-                    yield Chunk([late], {0: last[language]}, modes, weights, None, True)
+                        answers[at] = answer
+            yield Chunk(some, partners, answers, modes, weights, look)
+            for late, answer in strangers.see(some):
+                alone: list[int | None] = [None] * len(late)
+                answers = dict.fromkeys(range(len(late)), answer)
+                yield Chunk(late, alone, answers, modes, weights, None, floor_only=True)
 
     for chunk in mapped(judge_chunk, chunks()):
         for one in chunk:

@@ -3,7 +3,6 @@
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from random import Random
 from typing import Any, Literal
 
 from codemoe.evaluate.codebleu.compat import (
@@ -15,6 +14,7 @@ from codemoe.evaluate.codebleu.compat import (
     read_compat_references,
 )
 from codemoe.evaluate.codebleu.counts import PairCounts
+from codemoe.evaluate.codebleu.floors import Pair
 from codemoe.evaluate.codebleu.program import Program, has_code, read_predictions, read_references
 from codemoe.evaluate.codebleu.record import Weights
 from codemoe.evaluate.codebleu.score import count_programs, score_counts
@@ -24,15 +24,6 @@ BATCH_PAIRS = 32
 BATCH_CHARACTERS = 65_536
 Mode = Literal["corrected", "compat"]
 BOTH: tuple[Mode, ...] = ("corrected", "compat")
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """One row; `language` is a canonical name."""
-
-    language: str
-    reference: str
-    prediction: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +48,8 @@ class Chunk:
     """Pairs to be judged together, and how."""
 
     pairs: list[Pair]
-    strangers: dict[
-        int, str
-    ]  # pair -> another prediction, where the chunk has none in its language
+    partners: list[int | None]  # for each the pair whose prediction gives its floor
+    strangers: dict[int, str]  # pair -> a prediction for that from elsewhere
     modes: tuple[Mode, ...]
     weights: Weights
     look: Look | None
@@ -85,8 +75,7 @@ def judge_chunk(chunk: Chunk) -> list[Judged]:
     gc.disable()
     try:
         pairs = [one for some in _batches(chunk.pairs) for one in _read(some, chunk)]
-        partners = derangement([pair.language for pair in chunk.pairs])
-        return [_judged(chunk, pairs, at, other) for at, other in enumerate(partners)]
+        return [_judged(chunk, pairs, at, other) for at, other in enumerate(chunk.partners)]
     finally:
         if was_enabled:
             # Into the oldest generation, unread: the next collection would go through all of it.
@@ -164,18 +153,3 @@ def _judged(chunk: Chunk, pairs: Sequence[_Read], at: int, other: int | None) ->
     if chunk.floor_only:
         return Judged(None, None, floor, package_floor, language, False, None, True)
     return Judged(counts, package_counts, floor, package_floor, language, pair.is_empty, pair.seen)
-
-
-def derangement(languages: Sequence[str]) -> list[int | None]:
-    """For each sample another of its language, every one used once; None where it is alone.
-
-    The order is shuffled with a fixed seed first: neighbours in a file are often alike.
-    """
-    given_to: list[int | None] = [None] * len(languages)
-    for language in sorted(set(languages)):
-        members = [i for i, name in enumerate(languages) if name == language]
-        Random(0).shuffle(members)
-        if len(members) > 1:
-            for i, j in zip(members, members[1:] + members[:1], strict=True):
-                given_to[i] = j
-    return given_to
