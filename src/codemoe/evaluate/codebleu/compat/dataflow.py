@@ -10,23 +10,37 @@ that it expects is missing, a tree deeper than Python's recursion) it has no dat
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from operator import itemgetter
 
+from codemoe.evaluate.codebleu.compat.dataflow_marks import marks_of
 from codemoe.evaluate.codebleu.compat.dataflow_plan import plan_for
 from codemoe.evaluate.codebleu.compat.dataflow_reader import Fails, Reader
 from codemoe.evaluate.codebleu.compat.dataflow_states import Edge
+from codemoe.evaluate.codebleu.forest import Forest, in_forests
 from codemoe.evaluate.codebleu.tree import SyntaxTree
 
 Normal = tuple[int, str, tuple[int, ...]]
 
 
-def package_flow(tree: SyntaxTree) -> Counter[Normal]:
-    """Count the normalised edges of a program."""
-    plan = plan_for(tree.grammar)
+def package_flows(trees: Sequence[SyntaxTree]) -> list[Counter[Normal]]:
+    """Count the normalised edges of each program."""
+    return in_forests(trees, _flows)
+
+
+def _flows(forest: Forest) -> list[Counter[Normal]]:
+    plan = plan_for(forest.grammar)
     if plan is None:
-        return Counter()
+        return [Counter() for _ in forest.trees]
+    return [
+        _flow(Reader(tree, plan, marks))
+        for tree, marks in zip(forest.trees, marks_of(forest, plan), strict=True)
+    ]
+
+
+def _flow(reader: Reader) -> Counter[Normal]:
     try:
-        edges = Reader(tree, plan).read_all()
+        edges = reader.read_all()
     except Fails:
         return Counter()
     return Counter(_normalised(_merged_by_token(edges)))

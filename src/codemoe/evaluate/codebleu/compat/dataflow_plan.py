@@ -1,10 +1,13 @@
 """dataflow_rules.py in the numbers of a grammar, looked up once per process."""
 
+import re
 from dataclasses import dataclass
 from functools import cache
 
 from codemoe.evaluate.codebleu.compat.dataflow_rules import FLOW_RULES, FlowRules
 from codemoe.evaluate.codebleu.grammar import Grammar, Table, table_of
+
+_PLAIN = re.compile(r"[a-zA-Z_]+|[-+*/=<>!&|^~?:;,.(){}\[\]]+")
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +31,16 @@ class Plan:
     optional_right: frozenset[int]
     outer_children: frozenset[int]
     text: dict[int, str]
+    may_differ: Table  # kinds whose tokens may read otherwise than they are named
     roles: dict[str, int]
+
+
+def _always_alike(grammar: Grammar) -> list[int]:
+    """Kinds of words and signs. But PHP's words may be in capitals, and Ruby's brackets of literals
+    are all named after one pair."""
+    if grammar.language in ("php", "ruby"):
+        return []
+    return [kind for kind in grammar.words if kind and _PLAIN.fullmatch(grammar.names[kind])]
 
 
 @cache
@@ -67,5 +79,6 @@ def plan_for(grammar: Grammar) -> Plan | None:
         optional_right=grammar.kinds(rules.optional_right),
         outer_children=grammar.kinds(rules.assigns_outer_children),
         text=grammar.names,
+        may_differ=~table_of(_always_alike(grammar)),
         roles=grammar.fields,
     )

@@ -1,15 +1,11 @@
 """Reads a program as the package does: statement by statement, with the names' last places."""
 
 import sys
-from collections.abc import Callable, Sequence
-from itertools import compress, count
-from operator import eq, ne
+from collections.abc import Callable
 
-import numpy as np
-
+from codemoe.evaluate.codebleu.compat.dataflow_marks import Marks
 from codemoe.evaluate.codebleu.compat.dataflow_plan import Plan
 from codemoe.evaluate.codebleu.compat.dataflow_states import Edge, States, joined, merged_alike
-from codemoe.evaluate.codebleu.compat.text import package_texts
 from codemoe.evaluate.codebleu.tree import SyntaxTree
 
 COMES_FROM, COMPUTED_FROM = "comesFrom", "computedFrom"
@@ -26,88 +22,15 @@ class Fails(Exception):
 class Reader:
     """Reads one program; edges are appended to `edges`, `states` is changed in place."""
 
-    def __init__(self, tree: SyntaxTree, plan: Plan) -> None:
+    def __init__(self, tree: SyntaxTree, plan: Plan, marks: Marks) -> None:
         self.tree = tree
         self.plan = plan
         self.edges: list[Edge] = []
         self.states: States = {}
-        self.names: dict[int, tuple[int, str]] = {}  # leaf -> (token number, text), of variables
-        self.marks: list[int] = []  # variable leaves and nodes with a reader, in order
-        self.place: list[int] = []  # node -> how many marks stand before it
+        self.names, self.moved = marks.names, marks.moved
+        self.marks, self.place = marks.nodes, marks.place
+        self.is_inside = marks.is_inside
         self.remembered: dict[int, list[tuple[States, list[Edge], States]]] = {}
-        self.comprehensions: set[int] = set()  # nodes with a clause that is read first
-        # Nodes in literals that are one token: what the package fails to look up.
-        self.is_inside = bytearray(len(tree.kinds))
-        self._number_tokens()
-
-    def _number_tokens(self) -> None:
-        tree, plan = self.tree, self.plan
-        kinds, after, parents, text = tree.kinds, tree.after, tree.parents, tree.text
-        nodes, starts, ends, token_kinds = self._tokens()
-        kind_names = plan.text
-        spans = zip(starts, ends, strict=True)
-        if text is None:
-            cut = package_texts(tree)
-            texts = [cut(start, end) for start, end in spans]
-        else:
-            texts = [text[start:end] for start, end in spans]
-        # All but keywords and brackets.
-        is_name = list(map(ne, texts, [kind_names[kind] for kind in token_kinds]))
-        named = zip(compress(count(), is_name), compress(texts, is_name), strict=True)
-        self.names = names = dict(zip(compress(nodes, is_name), named, strict=True))
-        if text is not None and "\n" in text:  # the package cuts by lines, without their ends
-            for node, (token, found) in list(names.items()):
-                if "\n" in found:
-                    found = found.replace("\n", "")
-                    names[node] = token, found
-                    if found == kind_names[kinds[node]]:
-                        del names[node]
-        if tree.empty:
-            self._name_empty(nodes, starts, ends)
-        if plan.loop_clauses:
-            self.comprehensions = {parents[node] for node in tree.nodes_of(plan.is_loop_clause)}
-        readers = [node for node in tree.nodes_of(plan.is_read) if after[node] > node + 1]
-        marked = np.zeros(len(kinds), np.bool_)
-        marked[[*readers, *names, *self.comprehensions]] = True
-        if nodes is not tree.leaves:
-            marked[np.frombuffer(self.is_inside, np.bool_)] = False
-        self.marks = marked.nonzero()[0].tolist()
-        self.place = [0, *marked.cumsum().tolist()]
-
-    def _name_empty(self, nodes: Sequence[int], starts: Sequence[int], ends: Sequence[int]) -> None:
-        """Tokens are looked up by their place in the text: of empty ones the last is found."""
-        empty = list(compress(count(), map(eq, starts, ends)))
-        last = {starts[token]: token for token in empty}
-        for token in empty:
-            if nodes[token] in self.names:
-                self.names[nodes[token]] = last[starts[token]], ""
-
-    def _tokens(self) -> tuple[Sequence[int], Sequence[int], Sequence[int], Sequence[int]]:
-        """(nodes, starts, ends, kinds) of leaves that are no comments, and of literals, which are
-        one token with all inside."""
-        tree, plan = self.tree, self.plan
-        after, leaf_at, is_inside = tree.after, tree.leaf_at, self.is_inside
-        comments = tree.nodes_of(plan.is_comment)
-        literals = []
-        for node in tree.nodes_of(plan.is_token):
-            if after[node] > node + 1 and not is_inside[node]:
-                literals.append(node)
-                is_inside[node + 1 : after[node]] = b"\1" * (after[node] - node - 1)
-        if not comments and not literals:
-            return tree.leaves, tree.starts, tree.ends, tree.leaf_kinds
-        leaves = list(zip(tree.leaves, tree.starts, tree.ends, tree.leaf_kinds, strict=True))
-        tokens = []
-        done = 0  # leaves
-        for node in literals:
-            tokens += leaves[done : leaf_at[node]]
-            tokens.append((node, *tree.span(node), tree.kinds[node]))
-            done = leaf_at[after[node]]
-        tokens += leaves[done:]
-        if comments:
-            left_out = set(comments)
-            tokens = [token for token in tokens if token[0] not in left_out]
-        nodes, starts, ends, kinds = zip(*tokens, strict=True) if tokens else ((),) * 4
-        return nodes, starts, ends, kinds
 
     def read_all(self) -> list[Edge]:
         if len(self.tree.kinds) - len(self.tree.leaves) > MAX_DEPTH < self._depth():
@@ -147,18 +70,18 @@ class Reader:
 
     def read_range(self, at: int, end: int) -> None:
         marks, names, place, after = self.marks, self.names, self.place, self.tree.after
-        kinds, identifiers = self.tree.kinds, self.plan.identifiers
+        kinds, identifiers, moved = self.tree.kinds, self.plan.identifiers, self.moved
         states, add = self.states, self.edges.append
         while at < end:
             node = marks[at]
-            leaf = names.get(node)
-            if leaf is None:
+            name = names.get(node)
+            if name is None:
                 self.read_known(node)
                 states, add = self.states, self.edges.append
                 at = place[after[node]]
                 continue
             at += 1
-            token, name = leaf
+            token = moved.get(node, node) if moved else node
             known = states.get(name)
             if known is not None:
                 add((name, token, COMES_FROM, (name,), known))
@@ -371,9 +294,10 @@ class Reader:
         """(token, text) of all variable leaves of a node."""
         if self.is_inside[node]:
             raise Fails
-        names, marks = self.names, self.marks
+        names, moved = self.names, self.moved
         low, high = self.place[node], self.place[self.tree.after[node]]
-        return [names[mark] for mark in marks[low:high] if mark in names]
+        found = [mark for mark in self.marks[low:high] if mark in names]
+        return [(moved.get(mark, mark), names[mark]) for mark in found]
 
     def edges_between(
         self, names: list[tuple[int, str]], values: list[tuple[int, str]], relation: str

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from codemoe.evaluate.codebleu.compat.comments import remove_comments
-from codemoe.evaluate.codebleu.compat.dataflow import Normal, package_flow
+from codemoe.evaluate.codebleu.compat.dataflow import Normal, package_flows
 from codemoe.evaluate.codebleu.compat.line_ends import with_line_ends
 from codemoe.evaluate.codebleu.compat.subtrees import package_subtrees
 from codemoe.evaluate.codebleu.ngram import Ngrams, count_ngrams_of
@@ -35,7 +35,7 @@ def read_compats(texts: Sequence[Text]) -> list[CompatProgram]:
     parts = zip(
         count_ngrams_of([code.split() for code, _ in codes]),
         package_subtrees(trees),
-        [package_flow(with_line_ends(tree)) for tree in trees],
+        package_flows([with_line_ends(tree) for tree in trees]),
         strict=True,
     )
     return [
