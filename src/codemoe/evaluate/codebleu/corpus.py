@@ -179,9 +179,12 @@ class Tally:
         counts = judged.corrected if self.mode == "corrected" else judged.compat
         if counts is None:
             return False
-        self.scores.append(self._score(counts))
+        score = self._score(counts)
+        self.scores.append(score)
         if self.mode == "compat":
-            self.mended.append(compat_score(counts, self.weights, mended=True).codebleu)
+            is_free = not score.dataflow_match
+            mended = compat_score(counts, self.weights, mended=True) if is_free else score
+            self.mended.append(mended.codebleu)
         self.pooled = counts if self.pooled is None else self.pooled + counts
         self.empty += judged.is_empty
         self.add_floor(judged)

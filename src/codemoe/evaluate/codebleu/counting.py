@@ -9,10 +9,15 @@ Item = TypeVar("Item", bound=Hashable)
 
 def clipped_matches(reference: Counter[Item], prediction: Counter[Item]) -> int:
     """How many items of the reference the prediction has too; each counts as often as in both."""
+    few, many = reference, prediction
+    if len(few) > len(many):
+        few, many = many, few
     matches = 0
-    for item in reference.keys() & prediction.keys():
-        wanted, found = reference[item], prediction[item]
-        matches += wanted if wanted < found else found
+    other_of = many.get
+    for item, wanted in few.items():
+        found = other_of(item)
+        if found:
+            matches += wanted if wanted < found else found
     return matches
 
 

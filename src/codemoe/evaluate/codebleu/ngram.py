@@ -37,19 +37,16 @@ class Ngrams:
     every process.
     """
 
-    __slots__ = ("_distinct", "_keywords", "length", "sequences", "tokens")
+    __slots__ = ("_distinct", "_keywords", "length", "sequences", "tokens", "totals")
 
     def __init__(self, length: int, tokens: Counter[str], sequences: NDArray[np.uint64]) -> None:
         self.length = length  # tokens
+        # How many n-grams of each order there are.
+        self.totals = tuple([max(0, length - order) for order in range(MAX_ORDER)])
         self.tokens = tokens
         self.sequences = sequences  # sorted, each as often as it occurs
         self._distinct: Distinct | None = None
         self._keywords: tuple[Set[str], int] | None = None
-
-    @property
-    def totals(self) -> tuple[int, ...]:
-        """How many n-grams of each order there are."""
-        return tuple([max(0, self.length - order) for order in range(MAX_ORDER)])
 
     @property
     def distinct(self) -> "Distinct":
@@ -118,18 +115,21 @@ def count_ngrams_of(programs: Sequence[Sequence[str]]) -> list[Ngrams]:
 
 
 def match_ngrams(reference: Ngrams, prediction: Ngrams, keywords: Set[str]) -> NgramMatches:
-    wanted, found = reference.tokens, prediction.tokens
-    both = wanted.keys() & found.keys()
-    if not both:
-        return NgramMatches((0,) * MAX_ORDER, 0)
+    few, many = reference.tokens, prediction.tokens
+    if len(few) > len(many):
+        few, many = many, few
     first = shared = 0
-    for word in both:
-        matches, others = wanted[word], found[word]
-        if others < matches:
-            matches = others
-        first += matches
-        if word in keywords:
-            shared += matches
+    others_of = many.get
+    for word, matches in few.items():
+        others = others_of(word)
+        if others:
+            if others < matches:
+                matches = others
+            first += matches
+            if word in keywords:
+                shared += matches
+    if not first:
+        return NgramMatches((0,) * MAX_ORDER, 0)
     longer = [0] * (MAX_ORDER - 1)
     if len(reference.sequences) and len(prediction.sequences):
         distinct, every = reference.distinct, prediction.sequences

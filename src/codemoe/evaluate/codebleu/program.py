@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from codemoe.evaluate.codebleu.dataflow import Edge, data_flow
 from codemoe.evaluate.codebleu.ngram import Ngrams, count_ngrams_of
-from codemoe.evaluate.codebleu.parsing import Text, parse_all
+from codemoe.evaluate.codebleu.parsing import Text, parse, parse_all
 from codemoe.evaluate.codebleu.remembered import MOST_CHARACTERS, Remembered
 from codemoe.evaluate.codebleu.source import code_start, source_text
 from codemoe.evaluate.codebleu.syntax import subtree_shapes_of
@@ -105,4 +105,5 @@ def has_code(code: str, language: str) -> bool:
         is_token = first not in _NO_TOKEN_FIRST[language] and not _CONTINUED.match(code, start)
         if is_token and not is_prefixed:
             return True
-    return not read_program(code, language).is_empty
+    whole = parse(source_text(code, language), language)
+    return bool(tokens_of(without_comments(whole), whole))

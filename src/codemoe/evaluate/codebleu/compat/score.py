@@ -32,7 +32,7 @@ def count_pair(reference: CompatProgram, prediction: CompatProgram) -> PairCount
         (max(1.0, weight_wanted), *[max(1, count) for count in ngrams.totals[1:]]),
         (
             # Any number of a shape in the prediction matches any number in the reference.
-            sum([wanted[shape] for shape in wanted.keys() & known.keys()]),
+            sum([count for shape, count in wanted.items() if shape in known]),
             wanted.total(),
         ),
         (clipped_matches(reference.flow, prediction.flow), reference.flow.total()),

@@ -143,9 +143,7 @@ def package_subtrees(trees: Sequence[SyntaxTree]) -> list[Counter[int]]:
 def _shapes(forest: Forest) -> list[Counter[int]]:
     rules = _rules(forest.grammar)
     nodes = _Nodes(forest, rules)
-    for tree, base in forest:
-        if tree.has_error:
-            nodes.code_errors(tree, base)
+    nodes.code_errors()
     nodes.make_old(rules)
     is_top, scale, added = nodes.is_top, nodes.scale, nodes.added
     node, top = nodes.is_node.nonzero()[0], is_top.nonzero()[0]
@@ -187,20 +185,27 @@ class _Nodes:
         self.is_node = forest.grammar.is_named[kinds] & ~is_transparent
         self.is_top = np.zeros(len(kinds), np.bool_)
         self.is_top[forest.places([tree.inner or [0] for tree in forest.trees])] = True
+        self.is_leaf = ~self.is_top
         self.is_top &= ~(is_transparent | rules.is_leaf[kinds])
         self.scale = 1  # keys from one node to the next
         self.added = _Added([], [], [], [], [])
 
-    def code_errors(self, tree: SyntaxTree, base: int) -> None:
+    def code_errors(self) -> None:
         """tree-sitter names the kind of what it made up, and the character it could not read."""
-        for node in tree.nodes_of(tree.grammar.is_error):
-            if node and tree.after[node] == node + 1:
-                text = tree.text_of(node)
-                self.codes[base + node] = mixed(_UNREAD + (ord(text[0]) if text else 0))
-        for node in tree.missing:
-            if node:
-                self.codes[base + node] = mixed(_MISSING + tree.kinds[node])
-                self.is_node[base + node] = True
+        forest = self.forest
+        is_unread = forest.grammar.is_error[forest.codes] & self.is_leaf
+        unread = iter(is_unread.nonzero()[0].tolist())
+        place = next(unread, -1)
+        for (tree, base), end in zip(forest, forest.bases[1:], strict=True):
+            while base <= place < end:
+                if place > base:  # no root
+                    text = tree.text_of(place - base)
+                    self.codes[place] = mixed(_UNREAD + (ord(text[0]) if text else 0))
+                place = next(unread, -1)
+            for node in tree.missing:
+                if node:
+                    self.codes[base + node] = mixed(_MISSING + tree.kinds[node])
+                    self.is_node[base + node] = True
 
     def make_old(self, rules: _Rules) -> None:
         """Change what today's grammar builds otherwise."""
