@@ -80,7 +80,12 @@ def result_rows(
     verdicts: Sequence[tuple[str | None, str]],
 ) -> list[dict[str, Any]]:
     predictions = [sample["completion"] for sample in samples]
-    score = score_corpus([row.code for row in rows], predictions, [row.language for row in rows])
+    score = score_corpus(
+        [row.code for row in rows],
+        predictions,
+        [row.language for row in rows],
+        with_floor=False,
+    )
     results = []
     for row, sample, verdict, one in zip(rows, samples, verdicts, score.per_sample, strict=True):
         prediction = sample["completion"]

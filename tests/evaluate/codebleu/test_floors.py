@@ -1,5 +1,6 @@
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -96,3 +97,13 @@ def test_scores_do_not_hang_on_the_order_of_the_rows() -> None:
         [codes[at] for at in order], [answers[at] for at in order], "python", workers=2
     )
     assert [score.per_sample[at] for at in order] == list(shuffled.per_sample)
+
+
+@pytest.mark.parametrize("mode", ["corrected", "compat"])
+def test_scores_are_the_same_without_a_floor(mode: str) -> None:
+    codes = [PROGRAMS["python"], "def f(a):\n    return a", "x = [1]"]
+    answers = [codes[0], codes[0], "x = [2]"]
+    score = score_corpus(codes, answers, "python", mode=mode)  # type: ignore[arg-type]
+    without = score_corpus(codes, answers, "python", mode=mode, with_floor=False)  # type: ignore[arg-type]
+    assert score.floor is not None
+    assert without == replace(score, floor=None)

@@ -46,7 +46,7 @@ class CorpusScore:
     syntax_match: float | None
     dataflow_match: float | None
     empty: int  # predictions without any code
-    floor: float | None  # what other problems' answers score; None: no language has two samples
+    floor: float | None  # what other problems' answers score; None: no language has two problems
     interval: tuple[float, float]  # bootstrap 95 % of codebleu
     pooled: CodeBleu
     per_sample: tuple[CodeBleu, ...] = field(repr=False)
@@ -60,9 +60,11 @@ def score_corpus(
     *,
     mode: Mode = "corrected",
     workers: int | None = None,
+    with_floor: bool = True,
 ) -> CorpusScore:
     """Score a test set; `languages` is one for all or one per sample. All cores are used.
 
+    `with_floor=False` leaves the wrong-answer floor out, for who wants each sample's score only.
     Raises UserError for unequal lengths, no samples, an unknown language, a reference without
     code, and in mode compat for a language that the package does not have.
     """
@@ -91,7 +93,13 @@ def score_corpus(
     found: dict[int, Judged] = {}
     with in_processes(min(count, math.ceil(len(pairs) / CHUNK_PAIRS))) as mapped:
         ordered = [pairs[at] for at in order]
-        judged = judge(ordered, mapped, modes=(mode,), weights=weights, on_floor=tally.add_floor)
+        judged = judge(
+            ordered,
+            mapped,
+            modes=(mode,),
+            weights=weights,
+            on_floor=tally.add_floor if with_floor else None,
+        )
         found.update(zip(order, judged, strict=True))
     for at, pair in enumerate(pairs):
         if not tally.add(found[at]):
@@ -117,17 +125,20 @@ def judge(
     modes: tuple[Mode, ...] = BOTH,
     weights: Weights = EQUAL_WEIGHTS,
     look: Look | None = None,
-    on_floor: Callable[[Judged], None] = lambda judged: None,
+    on_floor: Callable[[Judged], None] | None = None,
 ) -> Iterator[Judged]:
     """Judge pairs in order, with `mapped` from `parallel.in_processes`.
 
-    `on_floor` gets the floors that are known only at the end (a language's first pair, where its
-    chunk had no other): a Judged without counts.
+    `on_floor` gets the floors that are known later than their pairs (a language's first ones,
+    where their chunk had no other problem): a Judged without counts. None: no floors are wanted.
     """
 
     def chunks() -> Iterator[Chunk]:
         strangers = Strangers()
         for some in _batches(pairs):
+            if on_floor is None:
+                yield Chunk(some, [None] * len(some), {}, modes, weights, look)
+                continue
             partners = partners_of(some)
             answers = {}
             for at, pair in enumerate(some):
@@ -145,7 +156,7 @@ def judge(
 
     for chunk in mapped(judge_chunk, chunks()):
         for one in chunk:
-            if one.is_late_floor:
+            if one.is_late_floor and on_floor is not None:
                 on_floor(one)
             else:
                 yield one

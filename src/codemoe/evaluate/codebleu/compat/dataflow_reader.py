@@ -284,10 +284,12 @@ class Reader:
     def child(self, node: int, role: str) -> int | None:
         """The first child in a role."""
         number = self.plan.roles.get(role, 0)
-        fields = self.tree.fields
-        for child in self.children(node):
+        fields, after = self.tree.fields, self.tree.after
+        child, end = node + 1, after[node]
+        while child < end:
             if fields[child] == number:
                 return child
+            child = after[child]
         return None
 
     def variables(self, node: int) -> list[tuple[int, str]]:
@@ -296,8 +298,8 @@ class Reader:
             raise Fails
         names, moved = self.names, self.moved
         low, high = self.place[node], self.place[self.tree.after[node]]
-        found = [mark for mark in self.marks[low:high] if mark in names]
-        return [(moved.get(mark, mark), names[mark]) for mark in found]
+        found = [(mark, names[mark]) for mark in self.marks[low:high] if mark in names]
+        return [(moved.get(mark, mark), text) for mark, text in found] if moved else found
 
     def edges_between(
         self, names: list[tuple[int, str]], values: list[tuple[int, str]], relation: str

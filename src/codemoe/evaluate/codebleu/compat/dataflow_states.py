@@ -29,7 +29,7 @@ def merged_alike(edges: list[Edge]) -> list[Edge]:
         known = merged.get(key)
         if known is None:
             merged[key] = edge
-        elif len(edge[3]) > 1 or known[3:] != edge[3:]:
+        elif len(edge[3]) > 1 or known[4] != edge[4] or known[3] != edge[3]:
             names = tuple(sorted({*known[3], *edge[3]}))
             merged[key] = (*key, names, tuple(sorted({*known[4], *edge[4]})))
     return list(merged.values())
