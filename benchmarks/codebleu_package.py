@@ -186,7 +186,7 @@ def speed(python: str, rows_path: Path, n: int, repeats: int) -> list[str]:
     lines = [
         f"{n} pairs (of the published outputs); medians of {repeats} turns, ratios within a turn. "
         f"Load average at the end: {load:.1f}. On a busy machine wall times say little; processor "
-        "time on one core is what to compare then. No floor: what the package computes, and no more.",
+        "time on one core is what to compare then. No floor: what the package computes, no more.",
         "",
         "| | cores | pairs/s of processor time | times the package, processor time (range) | "
         "times the package, wall time (range) |",
