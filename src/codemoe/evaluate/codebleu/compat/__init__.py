@@ -9,6 +9,7 @@ from codemoe.evaluate.codebleu.compat.program import (
     read_compat,
     read_compat_predictions,
     read_compat_references,
+    read_compats,
 )
 from codemoe.evaluate.codebleu.compat.score import (
     PACKAGE_LANGUAGES,
@@ -24,4 +25,5 @@ __all__ = [
     "read_compat",
     "read_compat_predictions",
     "read_compat_references",
+    "read_compats",
 ]

@@ -28,14 +28,18 @@ def read_compat(code: str, language: str) -> CompatProgram:
     return read_compats([(code, language)])[0]
 
 
-def read_compats(texts: Sequence[Text]) -> list[CompatProgram]:
-    """Like `read_compat`, for several texts: one step for all of them after the other."""
+def read_compats(texts: Sequence[Text], *, as_pinned: bool = True) -> list[CompatProgram]:
+    """Like `read_compat`, for several texts: one step for all of them after the other.
+
+    `as_pinned=False` reads the trees as today's grammars build them, and not as the ones that the
+    package pins: what the package itself sees where it is made to run on today's.
+    """
     codes = [(code.strip(), language) for code, language in texts]
     trees = parse_all([(remove_comments(code, language), language) for code, language in codes])
     parts = zip(
         count_ngrams_of([code.split() for code, _ in codes]),
-        package_subtrees(trees),
-        package_flows([with_line_ends(tree) for tree in trees]),
+        package_subtrees(trees, as_pinned=as_pinned),
+        package_flows([with_line_ends(tree) for tree in trees] if as_pinned else trees),
         strict=True,
     )
     return [

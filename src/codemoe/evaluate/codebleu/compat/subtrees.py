@@ -10,7 +10,7 @@ are.)
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from zlib import crc32
 
@@ -84,28 +84,32 @@ class _Rules:
 
 
 @cache
-def _rules(grammar: Grammar) -> _Rules:
+def _rules(grammar: Grammar, as_pinned: bool) -> _Rules:
     def code(kind: str) -> int:
         known = grammar.kinds([kind])
         return mixed(min(known) if known else crc32(kind.encode()))
 
+    def kinds(language: str, names: Sequence[str]) -> frozenset[int]:
+        """Kinds that have changed in a language."""
+        return grammar.kinds(names if as_pinned and grammar.language == language else ())
+
     changed = {}
     for (parent, role), old in _OLD.get(grammar.language, {}).items():
         wrapper = None if old.wrapper is None else code(old.wrapper)
-        for kind in grammar.kinds([parent]):
+        for kind in kinds(grammar.language, [parent]):
             key = kind, grammar.fields[role]
             changed[key] = wrapper, old.keeps_role, grammar.kinds(old.unless)
     return _Rules(
         changed,
         table_of(kind for kind, _ in changed),
-        table_of(grammar.kinds(_TRANSPARENT.get(grammar.language, ()))),
-        table_of(grammar.kinds(_LEAVES.get(grammar.language, ()))),
-        table_of(grammar.kinds(["index_expression"] if grammar.language == "go" else [])),
+        table_of(kinds(grammar.language, _TRANSPARENT.get(grammar.language, ()))),
+        table_of(kinds(grammar.language, _LEAVES.get(grammar.language, ()))),
+        table_of(kinds("go", ["index_expression"])),
         table_of(grammar.kinds(["selector_expression"])),
         grammar.kinds(["identifier"]),
         {kind: code(kind) for kind in (*_INNER_TYPES, *_TYPE_NAMES)},
         {role: grammar.fields.get(role, 0) for role in _TYPE_ROLES},
-        table_of(grammar.kinds(["qualified_name"] if grammar.language == "php" else [])),
+        table_of(kinds("php", ["qualified_name"])),
         code("namespace_name_as_prefix"),
         grammar.kinds(["\\"]),
         grammar.kinds(["namespace_name"]),
@@ -134,14 +138,16 @@ class _Added:
         self.are_tops.append(is_top)
 
 
-def package_subtrees(trees: Sequence[SyntaxTree]) -> list[Counter[int]]:
-    """For each tree, count the shapes of all inner nodes; the root counts also where it is a
-    leaf."""
-    return in_forests(trees, _shapes)
+def package_subtrees(trees: Sequence[SyntaxTree], *, as_pinned: bool = True) -> list[Counter[int]]:
+    """For each tree, count the shapes of all inner nodes; the root counts also where it is a leaf.
+
+    `as_pinned=False` leaves the trees as today's grammars build them.
+    """
+    return in_forests(trees, partial(_shapes, as_pinned=as_pinned))
 
 
-def _shapes(forest: Forest) -> list[Counter[int]]:
-    rules = _rules(forest.grammar)
+def _shapes(forest: Forest, as_pinned: bool) -> list[Counter[int]]:
+    rules = _rules(forest.grammar, as_pinned)
     nodes = _Nodes(forest, rules)
     nodes.code_errors()
     nodes.make_old(rules)
