@@ -17,8 +17,9 @@ that codemoe has:
     today/bin/pip install $(pip freeze | grep '^tree-sitter')
     python benchmarks/codebleu_package.py today/bin/python DATA --parts today
 
-DATA holds `reference_outputs/`, `codebleu_codexglue/` and `dev/<language>.jsonl`. Both sides score the same pairs in turn,
-in processes of their own; the package's time is that of its calls, ours of all that a call does.
+DATA holds `reference_outputs/`, `codebleu_codexglue/` and `dev/<language>.jsonl`. Both sides score
+the same pairs in turn, in processes of their own; the package's time is that of its calls, ours of
+all that a call does.
 """
 
 import argparse
@@ -301,8 +302,8 @@ def today(python: str, rows: list[Row], rows_path: Path) -> list[str]:
     rest = [at for at in unlike if round(own_scores[at].dataflow_match or 0.0, 6) not in flows[at]]
     steady = sum(len(flows[at]) == 1 for at in rest)
     return [
-        f"The package on tree-sitter {version('tree-sitter')} and today's grammars, compat on the trees that "
-        f"these build; {len(rows)} pairs.",
+        f"The package on tree-sitter {version('tree-sitter')} and today's grammars, compat on the "
+        f"trees that these build; {len(rows)} pairs.",
         "",
         "| part | pairs that differ by more than 1e-6 |",
         "|---|---|",

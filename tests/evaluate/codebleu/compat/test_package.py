@@ -2,7 +2,7 @@
 
 golden.json was recorded from codebleu 0.7.0 in its own virtual environment, on the grammars that it
 pins, with benchmarks/codebleu_peer.py and twelve values of PYTHONHASHSEED; `dataflow_match` lists
-the different results of those.
+the different results of those. golden_broken.json: scripts/compat_golden.py.
 """
 
 import json
@@ -16,6 +16,7 @@ from codemoe.evaluate.codebleu.compat import (
     compat_score,
     count_pair,
     read_compat,
+    read_compats,
 )
 from codemoe.evaluate.codebleu.compat.keywords import KEYWORDS
 from codemoe.evaluate.codebleu.compat.line_ends import with_line_ends
@@ -25,6 +26,7 @@ from codemoe.languages import LANGUAGES
 from tests.evaluate.codebleu.programs import PROGRAMS
 
 GOLDEN = json.loads(Path(__file__).with_name("golden.json").read_text(encoding="utf-8"))
+BROKEN = json.loads(Path(__file__).with_name("golden_broken.json").read_text(encoding="utf-8"))
 SHARED = Path(__file__).parents[4].parent / "shared" / "data"
 PARTS = ("ngram_match", "weighted_ngram_match", "syntax_match")
 
@@ -41,7 +43,26 @@ def test_the_golden_pairs_are_of_every_language_of_the_package() -> None:
 
 @pytest.mark.parametrize("row", GOLDEN, ids=lambda row: row["language"])
 def test_parity(row: dict) -> None:
-    score = compat(row["reference"], row["prediction"], row["language"])
+    check(row, compat(row["reference"], row["prediction"], row["language"]))
+
+
+@pytest.mark.parametrize("row", BROKEN, ids=lambda row: row["language"])
+def test_parity_on_broken_code_where_the_package_has_the_same_parser(row: dict) -> None:
+    check(row, on_todays_trees(row))
+
+
+def test_trees_as_pinned_are_other_ones() -> None:
+    # The wrong twin: without the old trees of sound code parity with the pinned package is lost.
+    lost = [row for row in GOLDEN if on_todays_trees(row).syntax_match != row["syntax_match"]]
+    assert {row["language"] for row in lost} >= {"go", "php"}
+
+
+def on_todays_trees(row: dict) -> CodeBleu:
+    texts = [(row[key], row["language"]) for key in ("reference", "prediction")]
+    return compat_score(count_pair(*read_compats(texts, as_pinned=False)))
+
+
+def check(row: dict, score: CodeBleu) -> None:
     for part in PARTS:
         assert getattr(score, part) == pytest.approx(row[part], abs=1e-9), part
     flows = row["dataflow_match"]
