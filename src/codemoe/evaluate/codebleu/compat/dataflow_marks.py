@@ -1,9 +1,8 @@
 """What a reader stops at: the variables of a program, and the nodes that are read in a way of
 their own. Found for many programs at once."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate, compress, pairwise
 
 import numpy as np
 
@@ -34,8 +33,8 @@ def marks_of(forest: Forest, plan: Plan) -> list[Marks]:
     is_special = plan.is_token[codes] & is_inner | plan.is_comment[codes]
     special = set((np.searchsorted(bases, is_special.nonzero()[0], "right") - 1).tolist())
     every_name, every_moved, every_inside, others = [], [], [], []
-    for at, (tree, leaves) in enumerate(zip(forest.trees, _candidates(forest, plan), strict=True)):
-        names = _names(tree, plan, leaves)
+    for at, (tree, some) in enumerate(zip(forest.trees, _candidates(forest, plan), strict=True)):
+        names = _names(tree, plan, some)
         is_inside = bytes(len(tree.kinds))
         if at in special:
             is_inside = _without_special(tree, plan, names)
@@ -65,8 +64,8 @@ def marks_of(forest: Forest, plan: Plan) -> list[Marks]:
     ]
 
 
-def _candidates(forest: Forest, plan: Plan) -> list[list[int]]:
-    """Leaves of each tree whose texts may be other than the names of their kinds."""
+def _candidates(forest: Forest, plan: Plan) -> list[bytes]:
+    """For each tree which leaves' texts may be other than the names of their kinds."""
     trees = forest.trees
     bounds = [0, *accumulate([len(tree.leaves) for tree in trees])]
     may_differ = plan.may_differ[forest.codes[forest.places([tree.leaves for tree in trees])]]
@@ -75,27 +74,24 @@ def _candidates(forest: Forest, plan: Plan) -> list[list[int]]:
             may_differ[low:high] = True
         elif tree.empty:
             may_differ[[low + leaf for leaf in tree.empty]] = True
-    leaves = may_differ.nonzero()[0]
-    cuts = leaves.searchsorted(bounds).tolist()
-    return [
-        (leaves[low:high] - start).tolist()
-        for start, (low, high) in zip(bounds, pairwise(cuts), strict=False)
-    ]
+    every = may_differ.tobytes()
+    return [every[low:high] for low, high in pairwise(bounds)]
 
 
-def _names(tree: SyntaxTree, plan: Plan, leaves: Sequence[int]) -> dict[int, str]:
+def _names(tree: SyntaxTree, plan: Plan, may_differ: bytes) -> dict[int, str]:
     """All but keywords and brackets."""
-    starts, ends, nodes, kinds = tree.starts, tree.ends, tree.leaves, tree.leaf_kinds
     kind_names, text = plan.text, tree.text
+    spans = zip(compress(tree.starts, may_differ), compress(tree.ends, may_differ), strict=True)
     if text is None:
         cut = package_texts(tree)
-        texts = [cut(starts[leaf], ends[leaf]) for leaf in leaves]
+        texts = [cut(start, end) for start, end in spans]
     else:
-        texts = [text[starts[leaf] : ends[leaf]] for leaf in leaves]
+        texts = [text[start:end] for start, end in spans]
+    nodes, kinds = compress(tree.leaves, may_differ), compress(tree.leaf_kinds, may_differ)
     names = {
-        nodes[leaf]: found
-        for leaf, found in zip(leaves, texts, strict=True)
-        if found != kind_names[kinds[leaf]]
+        node: found
+        for node, found, kind in zip(nodes, texts, kinds, strict=True)
+        if found != kind_names[kind]
     }
     if text is not None and "\n" in text:  # the package cuts by lines, without their ends
         for node, found in list(names.items()):
