@@ -93,6 +93,17 @@ ANSWERS: list[tuple[str, tuple[str, ...], str]] = [
         "       return 2 * x\n   ```\n",
     ),
     (
+        "fence in a list in a list",
+        (*PYTHON, "mbpp"),
+        "* The parts:\n    1. Like this:\n\n       ```python\n       def double(x):\n"
+        "           return 2 * x\n       ```\n    2. Done.\n",
+    ),
+    (
+        "fence in a docstring",
+        PYTHON,
+        '    """Twice.\n\n    ```python\n    double(x)\n    ```\n    """\n    return 2 * x\n',
+    ),
+    (
         "prompt and thoughts before",
         (*PYTHON, "mbpp"),
         "[INST] Write double. [/INST] Perhaps\n```python\ndef double(x): return x\n```\nno.\n"

@@ -26,7 +26,8 @@ _MARKED = re.compile(r"\[(?:BEGIN|PYTHON)\][ \t]*\n(.*?)(?:\[DONE\]|\[/PYTHON\]|
 _LITERAL = re.compile(r"""\"[^"\n]*\"|'[^'\n]*'""")
 _ENTITY = re.compile(r"&(?:lt|gt|amp|quot|apos|#x?[0-9a-fA-F]+);")
 _END = re.compile(r"<[|\uff5c][\w \u2581]{1,40}[|\uff5c]>|</s>|<(?:eos|end_of_turn)>|\[/?INST\]")
-_FENCE = re.compile(r"^([ \t]{0,3})(`{3,}|~{3,})[ \t]*([\w+#.-]*)[^\n`]*$", re.MULTILINE)
+_FENCE = re.compile(r"^([ \t]*)(`{3,}|~{3,})[ \t]*([\w+#.-]*)[^\n`]*$", re.MULTILINE)
+_ITEM = re.compile(r"[ \t]*(?:[-*+]|\d{1,3}[.)])[ \t]")
 # A line that no sentence looks like.
 _CODE_LINE = re.compile(
     r"^(?:from [\w.]+ import |import [\w.(\"{*]|@\w|(?:async )?def \w+\(|class \w+|\#include|"
@@ -85,8 +86,13 @@ def fenced_blocks(text: str) -> list[Block]:
     blocks = []
     position = 0
     while (opened := _FENCE.search(text, position)) is not None:
-        mark = re.escape(opened.group(2))
-        closed = re.compile(rf"^[ \t]{{0,3}}{mark}[ \t]*$", re.MULTILINE).search(text, opened.end())
+        indent, mark = len(opened.group(1).expandtabs(4)), re.escape(opened.group(2))
+        if indent > 3 and not _is_in_list(text[: opened.start()], indent):
+            position = opened.end()  # code, of which Markdown's may be a part
+            continue
+        deepest = max(3, indent)
+        close = re.compile(rf"^[ \t]{{0,{deepest}}}{mark}[ \t]*$", re.MULTILINE)
+        closed = close.search(text, opened.end())
         end = closed.start() if closed else len(text)
         code = text[opened.end() + 1 : end]
         if opened.group(1):  # in a list: its lines stand as far to the right
@@ -94,6 +100,14 @@ def fenced_blocks(text: str) -> list[Block]:
         blocks.append(Block(opened.group(3), code, opened.start()))
         position = closed.end() if closed else len(text)
     return blocks
+
+
+def _is_in_list(before: str, indent: int) -> bool:
+    """Whether what is indented so far, behind a text, belongs to an item of a list."""
+    for line in reversed(before.split("\n")):
+        if line.strip() and len(line) - len(line.lstrip()) < indent:
+            return _ITEM.match(line) is not None
+    return False
 
 
 def _best(problem: Problem, blocks: list[Block]) -> Block:
