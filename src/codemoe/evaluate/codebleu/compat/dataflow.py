@@ -11,25 +11,30 @@ that it expects is missing, a tree deeper than Python's recursion) it has no dat
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from operator import itemgetter
 
 from codemoe.evaluate.codebleu.compat.dataflow_marks import marks_of
 from codemoe.evaluate.codebleu.compat.dataflow_plan import plan_for
 from codemoe.evaluate.codebleu.compat.dataflow_reader import Fails, Reader
 from codemoe.evaluate.codebleu.compat.dataflow_states import Edge
+from codemoe.evaluate.codebleu.compat.go_types import with_type_names
+from codemoe.evaluate.codebleu.compat.line_ends import with_line_ends
 from codemoe.evaluate.codebleu.forest import Forest, in_forests
 from codemoe.evaluate.codebleu.tree import SyntaxTree
 
 Normal = tuple[int, str, tuple[int, ...]]
 
 
-def package_flows(trees: Sequence[SyntaxTree]) -> list[Counter[Normal]]:
-    """Count the normalised edges of each program."""
-    return in_forests(trees, _flows)
+def package_flows(trees: Sequence[SyntaxTree], *, as_pinned: bool = True) -> list[Counter[Normal]]:
+    """Count the normalised edges of each program, on trees as the pinned grammars build them."""
+    if as_pinned:
+        trees = [with_type_names(with_line_ends(tree)) for tree in trees]
+    return in_forests(trees, partial(_flows, as_pinned=as_pinned))
 
 
-def _flows(forest: Forest) -> list[Counter[Normal]]:
-    plan = plan_for(forest.grammar)
+def _flows(forest: Forest, as_pinned: bool) -> list[Counter[Normal]]:
+    plan = plan_for(forest.grammar, as_pinned)
     if plan is None:
         return [Counter() for _ in forest.trees]
     return [

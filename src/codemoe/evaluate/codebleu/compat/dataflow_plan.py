@@ -4,7 +4,12 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-from codemoe.evaluate.codebleu.compat.dataflow_rules import FLOW_RULES, FlowRules
+from codemoe.evaluate.codebleu.compat.dataflow_rules import (
+    FLOW_RULES,
+    PINNED_KEYWORDS,
+    PINNED_RULES,
+    FlowRules,
+)
 from codemoe.evaluate.codebleu.grammar import Grammar, Table, table_of
 
 _PLAIN = re.compile(r"[a-zA-Z_]+|[-+*/=<>!&|^~?:;,.(){}\[\]]+")
@@ -23,6 +28,7 @@ class Plan:
     branches: frozenset[int]
     with_else: frozenset[int]
     commas: frozenset[int]
+    equals: frozenset[int]
     again_after: frozenset[int]
     foreach_block: frozenset[int]
     foreach_variables: frozenset[int]
@@ -44,15 +50,24 @@ def _always_alike(grammar: Grammar) -> list[int]:
 
 
 @cache
-def plan_for(grammar: Grammar) -> Plan | None:
+def plan_for(grammar: Grammar, as_pinned: bool) -> Plan | None:
+    """The plan of a language, for the trees of the grammars that the package pins or today's; None
+    for a language that the package does not have."""
     rules = FLOW_RULES.get(grammar.language)
     if rules is None:
         return None
+    text = grammar.names
+    if as_pinned:
+        rules = PINNED_RULES.get(grammar.language, rules)
+        keywords = PINNED_KEYWORDS.get(grammar.language, {})
+        for name, word in keywords.items():
+            text = text | dict.fromkeys(grammar.kinds([name]), word)
     readers: dict[int, str] = {}
     # In the order in which the package asks: the first that knows a kind reads it.
     for reader, names in (
         ("definition", rules.definitions),
         ("assignment", rules.assignments),
+        ("named_argument", rules.named_arguments),
         ("increment", rules.increments),
         ("choice", rules.ifs),
         ("counted_loop", rules.fors),
@@ -71,6 +86,7 @@ def plan_for(grammar: Grammar) -> Plan | None:
         branches=grammar.kinds(rules.branches),
         with_else=frozenset(kind for kind, name in grammar.names.items() if "else" in name),
         commas=grammar.kinds([","]),
+        equals=grammar.kinds(["="]),
         again_after=grammar.kinds([rules.again_after]),
         foreach_block=grammar.kinds([rules.foreach_block]),
         foreach_variables=grammar.kinds([rules.foreach_variables]),
@@ -78,7 +94,7 @@ def plan_for(grammar: Grammar) -> Plan | None:
         is_loop_clause=table_of(grammar.kinds(rules.loop_clauses)),
         optional_right=grammar.kinds(rules.optional_right),
         outer_children=grammar.kinds(rules.assigns_outer_children),
-        text=grammar.names,
+        text=text,
         may_differ=~table_of(_always_alike(grammar)),
         roles=grammar.fields,
     )

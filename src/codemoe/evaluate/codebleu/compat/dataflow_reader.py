@@ -102,6 +102,8 @@ class Reader:
             self.definition(node)
         elif reader == "assignment":
             self.assignment(node)
+        elif reader == "named_argument":
+            self.named_argument(node)
         elif reader == "increment":
             names = self.variables(node)
             self.edges_between(names, names, COMPUTED_FROM)
@@ -153,6 +155,16 @@ class Reader:
                 children = self.children(node)
                 lefts, rights = [children[0]], [children[-1]]
         self.assign_lists(lefts, rights)
+
+    def named_argument(self, node: int) -> None:
+        children = self.children(node)
+        if any(self.tree.kinds[child] in self.plan.equals for child in children):
+            name, value = children[0], children[-1]
+            self.read(value)
+            self.edges_between(self.variables(name), self.variables(value), COMPUTED_FROM)
+        else:
+            for child in children:
+                self.read(child)
 
     def assign_lists(self, lefts: list[int | None], rights: list[int]) -> None:
         for one in rights:

@@ -3,7 +3,7 @@
 C and C++ are read as C#, so most rows' kinds never occur in their trees.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 def _types(text: str) -> frozenset[str]:
@@ -24,6 +24,7 @@ class FlowRules:
     assigns_outer_children: frozenset[str] = frozenset()  # left is the first child, right the last
     optional_right: frozenset[str] = frozenset()  # assignments that may lack a right side
     loop_clauses: frozenset[str] = frozenset()  # right side last; before their siblings
+    named_arguments: frozenset[str] = frozenset()  # `name = value` is an assignment, `value` not
     increments: frozenset[str] = frozenset()
     ifs: frozenset[str] = frozenset()
     # Children of an `if` of these kinds start from the states before it ...
@@ -159,3 +160,11 @@ FLOW_RULES: dict[str, FlowRules] = {
     "ruby": _RUBY,
     "rust": _RUST,
 }
+
+# What is in the pinned grammars an assignment, and today not: `[x = 1] { }`, `[A(B = 1)]`.
+PINNED_RULES: dict[str, FlowRules] = {
+    "cpp": replace(_CSHARP, assignments=_types("assignment_expression lambda_capture_initializer")),
+    "csharp": replace(_CSHARP, named_arguments=_types("attribute_argument")),
+}
+# Named kinds whose text was a token by itself in the pinned grammars, as keywords are.
+PINNED_KEYWORDS: dict[str, dict[str, str]] = {"php": {"primitive_type": "callable"}}

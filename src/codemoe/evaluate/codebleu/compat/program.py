@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from codemoe.evaluate.codebleu.compat.comments import remove_comments
 from codemoe.evaluate.codebleu.compat.dataflow import Normal, package_flows
-from codemoe.evaluate.codebleu.compat.line_ends import with_line_ends
 from codemoe.evaluate.codebleu.compat.subtrees import package_subtrees
 from codemoe.evaluate.codebleu.ngram import Ngrams, count_ngrams_of
 from codemoe.evaluate.codebleu.parsing import Text, parse_all
@@ -39,7 +38,7 @@ def read_compats(texts: Sequence[Text], *, as_pinned: bool = True) -> list[Compa
     parts = zip(
         count_ngrams_of([code.split() for code, _ in codes]),
         package_subtrees(trees, as_pinned=as_pinned),
-        package_flows([with_line_ends(tree) for tree in trees] if as_pinned else trees),
+        package_flows(trees, as_pinned=as_pinned),
         strict=True,
     )
     return [
