@@ -18,8 +18,7 @@ from codemoe.evaluate.codebleu.compat.dataflow_marks import marks_of
 from codemoe.evaluate.codebleu.compat.dataflow_plan import plan_for
 from codemoe.evaluate.codebleu.compat.dataflow_reader import Fails, Reader
 from codemoe.evaluate.codebleu.compat.dataflow_states import Edge
-from codemoe.evaluate.codebleu.compat.go_types import with_type_names
-from codemoe.evaluate.codebleu.compat.line_ends import with_line_ends
+from codemoe.evaluate.codebleu.compat.old_tokens import with_old_tokens
 from codemoe.evaluate.codebleu.forest import Forest, in_forests
 from codemoe.evaluate.codebleu.tree import SyntaxTree
 
@@ -29,7 +28,7 @@ Normal = tuple[int, str, tuple[int, ...]]
 def package_flows(trees: Sequence[SyntaxTree], *, as_pinned: bool = True) -> list[Counter[Normal]]:
     """Count the normalised edges of each program, on trees as the pinned grammars build them."""
     if as_pinned:
-        trees = [with_type_names(with_line_ends(tree)) for tree in trees]
+        trees = [with_old_tokens(tree) for tree in trees]
     return in_forests(trees, partial(_flows, as_pinned=as_pinned))
 
 

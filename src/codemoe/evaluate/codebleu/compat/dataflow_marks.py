@@ -30,7 +30,7 @@ def marks_of(forest: Forest, plan: Plan) -> list[Marks]:
     is_inner = np.zeros(len(codes), np.bool_)
     is_inner[forest.places([tree.inner for tree in forest.trees])] = True
     marked = plan.is_read[codes] & is_inner
-    is_special = plan.is_token[codes] & is_inner | plan.is_comment[codes]
+    is_special = plan.is_token[codes] & is_inner | plan.is_silent[codes]
     special = set((np.searchsorted(bases, is_special.nonzero()[0], "right") - 1).tolist())
     every_name, every_moved, every_inside, others = [], [], [], []
     for at, (tree, some) in enumerate(zip(forest.trees, _candidates(forest, plan), strict=True)):
@@ -114,7 +114,7 @@ def _without_special(tree: SyntaxTree, plan: Plan, names: dict[int, str]) -> byt
             is_inside[node + 1 : after[node]] = b"\1" * (after[node] - node - 1)
     for node in [node for node in names if is_inside[node]]:
         del names[node]
-    for node in tree.nodes_of(plan.is_comment):
+    for node in tree.nodes_of(plan.is_silent):
         names.pop(node, None)
     if literals:
         cut = package_texts(tree)

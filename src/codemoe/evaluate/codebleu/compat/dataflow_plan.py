@@ -8,6 +8,8 @@ from codemoe.evaluate.codebleu.compat.dataflow_rules import (
     FLOW_RULES,
     PINNED_KEYWORDS,
     PINNED_RULES,
+    PINNED_SILENT,
+    PINNED_TOKENS,
     FlowRules,
 )
 from codemoe.evaluate.codebleu.grammar import Grammar, Table, table_of
@@ -23,7 +25,7 @@ class Plan:
     readers: dict[int, str]
     is_read: Table  # kinds with a reader
     is_token: Table  # inner nodes that are read as one token
-    is_comment: Table
+    is_silent: Table  # leaves that are no tokens
     identifiers: frozenset[int]
     branches: frozenset[int]
     with_else: frozenset[int]
@@ -57,7 +59,11 @@ def plan_for(grammar: Grammar, as_pinned: bool) -> Plan | None:
     if rules is None:
         return None
     text = grammar.names
+    tokens: tuple[str, ...] = ("string_literal", "string", "character_literal")
+    silent: tuple[str, ...] = ("comment",)
     if as_pinned:
+        tokens += PINNED_TOKENS.get(grammar.language, ())
+        silent += PINNED_SILENT.get(grammar.language, ())
         rules = PINNED_RULES.get(grammar.language, rules)
         keywords = PINNED_KEYWORDS.get(grammar.language, {})
         for name, word in keywords.items():
@@ -80,8 +86,8 @@ def plan_for(grammar: Grammar, as_pinned: bool) -> Plan | None:
         rules=rules,
         readers=readers,
         is_read=table_of(readers),
-        is_token=table_of(grammar.kinds(["string_literal", "string", "character_literal"])),
-        is_comment=table_of(grammar.kinds(["comment"])),
+        is_token=table_of(grammar.kinds(tokens)),
+        is_silent=table_of(grammar.kinds(silent)),
         identifiers=grammar.kinds(["identifier"]),
         branches=grammar.kinds(rules.branches),
         with_else=frozenset(kind for kind, name in grammar.names.items() if "else" in name),

@@ -168,3 +168,6 @@ PINNED_RULES: dict[str, FlowRules] = {
 }
 # Named kinds whose text was a token by itself in the pinned grammars, as keywords are.
 PINNED_KEYWORDS: dict[str, dict[str, str]] = {"php": {"primitive_type": "callable"}}
+# Kinds that were one token in the pinned grammars, and such as were none.
+PINNED_TOKENS = {"go": ("raw_string_literal",)}
+PINNED_SILENT = {"go": ("interpreted_string_literal_content",)}
