@@ -17,8 +17,8 @@ that codemoe has:
     today/bin/pip install $(pip freeze | grep '^tree-sitter')
     python benchmarks/codebleu_package.py today/bin/python DATA --parts today
 
-DATA holds `reference_outputs/`, `codebleu_codexglue/` and `dev/<language>.jsonl`. Both sides score
-the same pairs in turn, in processes of their own; the package's time is that of its calls, ours of
+DATA holds `reference_outputs/`, `codebleu_codexglue/`, `dev/<language>.jsonl` and, for --parts
+sound, `train/<language>.jsonl`. Both sides score the same pairs in turn, in processes of their own; the package's time is that of its calls, ours of
 all that a call does.
 """
 
@@ -38,7 +38,8 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
-from codemoe.evaluate.audit.rows import find_layout, read_pairs
+from codebleu_pairs import Row, codexglue, damaged, published, sound
+
 from codemoe.evaluate.codebleu import score_corpus
 from codemoe.evaluate.codebleu.compat import (
     PACKAGE_LANGUAGES,
@@ -54,79 +55,10 @@ from codemoe.evaluate.measure import measure
 
 HERE = Path(__file__).resolve()
 RESULTS = HERE.parent / "results"
-FILES = {
-    "java_base": "java_references",
-    "java_finetuned": "java_references",
-    "python_base": "python_references",
-    "python_finetuned": "python_references",
-    "mixed_base": "mixed_base_references",
-    "mixed_moe": "mixed_references",
-}
 NO_FLOOR = ", no floor"
 PARSING = "tree-sitter alone, every different text once"
 SEEDS = ("0", "1", "2", "3")
 MORE_SEEDS = tuple(str(seed) for seed in range(4, 104))
-Row = dict[str, str]
-
-
-def published(data: Path) -> list[Row]:
-    folder = data / "reference_outputs"
-    rows = []
-    for name, references in FILES.items():
-        language = name.split("_")[0]
-        layout = find_layout(
-            folder / f"{name}_predictions.jsonl",
-            folder / f"{references}.jsonl",
-            None,
-            None,
-            "expert" if language == "mixed" else language,
-        )
-        rows += [
-            {"source": name, **{key: getattr(pair, key) for key in Pair.__slots__}}
-            for pair in read_pairs(layout)
-        ]
-    return rows
-
-
-def codexglue(data: Path) -> list[Row]:
-    """The pairs of the original metric's release: C#, scored there as Java."""
-    folder = data / "codebleu_codexglue"
-    columns = [
-        (folder / f"{name}.txt").read_text(encoding="utf-8").splitlines()
-        for name in ("references", "predictions")
-    ]
-    return [
-        {"source": "codexglue", "language": language, "reference": wanted, "prediction": found}
-        for language in ("csharp", "java")
-        for wanted, found in zip(*columns, strict=True)
-    ]
-
-
-def damaged(data: Path, per_language: int = 80) -> list[Row]:
-    """Real code beside a cut, renamed, shortened or other version of it."""
-    chance = random.Random(0)
-    rows = []
-    for path in sorted((data / "dev").glob("*.jsonl")):
-        codes = [json.loads(line)["code"] for line in path.read_text().splitlines()]
-        chance.shuffle(codes)
-        codes = codes[:per_language]
-        for at, code in enumerate(codes):
-            words = sorted(set(re.findall(r"\b[a-z_]\w*\b", code)))
-            lines = code.split("\n")
-            how = at % 4
-            if how == 0:
-                answer = codes[at - 1]
-            elif how == 1:
-                answer = re.sub(rf"\b{re.escape(chance.choice(words))}\b", "renamed", code)
-            elif how == 2:
-                answer = code[: int(len(code) * chance.uniform(0.3, 0.95))]
-            else:
-                gone = chance.randrange(len(lines))
-                answer = "\n".join(lines[:gone] + lines[gone + 1 :])
-            rows.append(
-                {"source": "dev", "language": path.stem, "reference": code, "prediction": answer}
-            )
-    return rows
 
 
 # -- our side, in a process of its own ---------------------------------------------------------
@@ -395,6 +327,12 @@ def main() -> None:
         if "agreement" in options.parts:
             lines = agreement(options.peer, everything, all_path)
             write(options, "agreement", {"Agreement of compat with the package": lines})
+        if "sound" in options.parts:
+            whole = sound(options.data)
+            all_path.write_text(json.dumps(whole), encoding="utf-8")
+            lines = agreement(options.peer, whole, all_path)
+            write(options, "sound", {"Agreement of compat with the package on sound code": lines})
+            all_path.write_text(json.dumps(everything), encoding="utf-8")
         if "today" in options.parts:
             lines = today(options.peer, everything, all_path)
             write(options, "today", {"Agreement of compat with the package, one parser": lines})
