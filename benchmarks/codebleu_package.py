@@ -18,8 +18,8 @@ that codemoe has:
     python benchmarks/codebleu_package.py today/bin/python DATA --parts today
 
 DATA holds `reference_outputs/`, `codebleu_codexglue/`, `dev/<language>.jsonl` and, for --parts
-sound, `train/<language>.jsonl`. Both sides score the same pairs in turn, in processes of their own; the package's time is that of its calls, ours of
-all that a call does.
+sound, `train/<language>.jsonl`. Both sides score the same pairs in turn, in processes of their own;
+the package's time is that of its calls, ours of all that a call does.
 """
 
 import argparse
