@@ -205,6 +205,25 @@ def test_a_csv_file_that_would_be_read_wrongly_is_refused(
     assert audit(path, language="python")["n"] == 1
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("[" * 100_000, ":1: broken JSON"),
+        ('[{"a": 1},\n{"a": ', ":2: broken JSON"),
+        ('{"prediction": ["x"]}', "expected a JSON array, found dict"),
+        ('[{"a": 1}, "x = 1"]', "item 2 of the array is no object but str"),
+    ],
+    ids=["too deep", "torn", "columns", "no object"],
+)
+def test_json_that_is_no_array_of_objects_is_told(text: str, found: str, tmp_path: Path) -> None:
+    path = tmp_path / "rows.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError) as error:
+        audit(path)
+    assert found in error.value.what
+    assert ".jsonl" in error.value.fix
+
+
 def test_files_of_different_length(tmp_path: Path) -> None:
     one = jsonl(tmp_path / "a.jsonl", [{"prediction": JAVA}] * 3)
     other = jsonl(tmp_path / "b.jsonl", [{"reference": JAVA}] * 2)

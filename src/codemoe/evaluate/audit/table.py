@@ -1,7 +1,6 @@
 """Rows of JSONL, JSON, CSV, TSV and text files, one at a time."""
 
 import csv
-import json
 import sys
 from collections.abc import Iterator
 from itertools import chain
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from codemoe.errors import UserError
-from codemoe.jsonl import read_jsonl, read_lines
+from codemoe.jsonl import parse_json, read_jsonl, read_lines
 
 Row = dict[str, Any]
 KINDS = ".jsonl, .jsonl.gz, .json, .csv, .tsv, .txt"
@@ -56,13 +55,15 @@ def first_row(path: Path) -> Row:
 
 
 def _json_array(path: Path) -> Iterator[tuple[int, Row]]:
-    text = "".join(text for _, text in read_lines(path, "expected a JSON array of objects"))
-    try:
-        rows = json.loads(text)
-    except ValueError as error:
-        raise UserError(f"{path}: broken JSON: {error}", "for one object a line: .jsonl") from error
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise UserError(f"{path}: not a JSON array of objects", "for one object a line: .jsonl")
+    fix = "expected [{...}, {...}]; a file of one object a line is named .jsonl"
+    text = "".join(text for _, text in read_lines(path, fix))
+    rows = parse_json(path, 1, text, fix)
+    if not isinstance(rows, list):
+        raise UserError(f"{path}: expected a JSON array, found {type(rows).__name__}", fix)
+    for at, row in enumerate(rows, 1):
+        if not isinstance(row, dict):
+            what = f"item {at} of the array is no object but {type(row).__name__}"
+            raise UserError(f"{path}: {what}", fix)
     yield from enumerate(rows, 1)
 
 
