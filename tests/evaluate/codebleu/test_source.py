@@ -1,8 +1,11 @@
+from itertools import pairwise
 from random import Random
+from typing import Any
 
 import pytest
 
 from codemoe.data.filters import error_fraction
+from codemoe.evaluate.codebleu import parsing as parsing_module
 from codemoe.evaluate.codebleu import score_pair
 from codemoe.evaluate.codebleu.grammar import grammar_of
 from codemoe.evaluate.codebleu.parsing import (
@@ -76,6 +79,24 @@ def test_long_text_that_reads_badly_is_parsed_in_blocks(
         assert len(source) > PART_BYTES
         ends = [*starts[1:], len(source)]
         assert max(end - start for start, end in zip(starts, ends, strict=True)) <= BLOCK_BYTES
+
+
+def test_blocks_that_come_again_are_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bytes] = []
+
+    def parsing(parser: Any, source: bytes) -> Any:
+        seen.append(source)
+        return parse_in_steps(parser, source)
+
+    monkeypatch.setattr(parsing_module, "parse_in_steps", parsing)
+    source = b"a=>" * 40_000
+    parts = _parts(source, grammar_of("go"))
+    assert len(parts) > 200
+    assert len(seen) < 50
+    for (start, tree), (end, _) in list(pairwise(parts))[::50]:
+        alone, _ = parse_in_steps(get_parser("go"), source[start:end])
+        assert alone is not None
+        assert str(tree.root_node) == str(alone.root_node)
 
 
 def noise() -> str:

@@ -135,9 +135,14 @@ def _reads_well(grammar: Grammar, part: bytes) -> bool:
 def _blocks(source: bytes, grammar: Grammar) -> Iterator[tuple[int, "tree_sitter.Tree"]]:
     """Short parts, shorter ones where the grammar gets lost in them."""
     start, size = 0, BLOCK_BYTES
+    # An answer that loops until its token limit repeats its blocks, too.
+    known: dict[bytes, tuple[tree_sitter.Tree | None, int]] = {}
     while start < len(source):
         end = _end_of_part(source, start, size)
-        parsed, checks = parse_in_steps(grammar.parser, source[start:end])
+        block = source[start:end]
+        if block not in known:
+            known[block] = parse_in_steps(grammar.parser, block)
+        parsed, checks = known[block]
         if parsed is None and end - start > 1:
             size = (end - start) // 2
             continue
