@@ -253,6 +253,25 @@ def test_a_claim_is_weighed() -> None:
     assert not is_score_table({"codebleu": "1", "prediction": "x"})
 
 
+def test_rows_without_a_score_are_no_part_of_the_claim() -> None:
+    claim = claim_of(table((0.25, 0, 0, 0, 0), (float("nan"),) * 5, (float("inf"),) * 5), "x")
+    assert (claim.n, claim.codebleu, claim.worth, claim.free_rows) == (1, 0.25, 0.0, 1)
+
+
+def test_published_percentages_are_told_and_compared_as_shares(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "rows.jsonl", ROWS)
+    percent = 100 * audit(path)["compat"]["codebleu"]
+    scores = jsonl(tmp_path / "scores.jsonl", [{"codebleu": percent}])
+    words = audit(path, scores=[scores])["findings"]
+    assert words[0].startswith(f"The published scores are percentages: {percent:.2f} is")
+    assert any(told.startswith("Reproducible") for told in words)
+    claim = claim_of(table((25, 0, 0, 0, 0), (50, 50, 50, 50, 50)), "x")
+    assert (claim.free_rows, claim.worth, claim.in_percent) == (1, pytest.approx(0.25), True)
+    for wrong in (-0.5, 250.0):
+        with pytest.raises(UserError, match=f"a score of {wrong:g}"):
+            claim_of([{"codebleu": wrong}], "x")
+
+
 def test_a_table_alone_is_audited(tmp_path: Path) -> None:
     path = tmp_path / "scores.csv"
     rows = table(*[(0.25, 0, 0, 0, 0)] * 3)

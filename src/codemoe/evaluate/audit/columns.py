@@ -1,5 +1,6 @@
 """Which column is which: named by the user, or known by what people call such columns."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -63,8 +64,9 @@ def text_of(value: Any) -> str | None:
 
 
 def number_of(value: Any) -> float | None:
-    """A cell's number; None where it is none."""
+    """A cell's number; None where it is none, as "", "nan" and "inf" are."""
     try:
-        return float(value)
-    except (TypeError, ValueError):
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
         return None
+    return number if math.isfinite(number) else None

@@ -21,6 +21,11 @@ def count_findings(claim: Claim, rows: int) -> list[str]:
 def claim_findings(claim: Claim, compat: float | None) -> list[str]:
     """About a published score: free points in it, and whether the predictions give it."""
     found = []
+    if claim.in_percent:
+        found.append(
+            f"The published scores are percentages: {100 * claim.codebleu:.2f} is told as "
+            f"{claim.codebleu:.4f} here."
+        )
     if claim.free_rows:
         told = f"{claim.free_rows} of its {claim.n} rows"
         if claim.free_rows == claim.n:
