@@ -17,6 +17,7 @@ _KNOWN = {
     "target_code gold gold_code canonical_solution solution label labels expected expected_output "
     "expected_code ref refs truth answer code value line",
     "language": "language lang programming_language prog_lang pl expert",
+    "id": "task_id problem_id question_id example_id sample_id id idx index",
     "codebleu": "codebleu codebleu_score score",
     "ngram_match": "ngram_match_score ngram_match",
     "weighted_ngram_match": "weighted_ngram_match_score weighted_ngram_match",

@@ -29,10 +29,13 @@ class Layout:
     language_path: Path | None = None  # the file that has the column
     was_detected: bool = False  # the language, from the references
     passed_over: str = ""  # a column of languages of which none is known, in words
+    ids: tuple[str, str] | None = None  # columns that say which rows belong together; None: places
 
     def told(self) -> str:
         """In words."""
         of = f" of {self.reference_path.name}" if self.reference_path else ""
+        if self.ids:
+            of += f" with the same {self.ids[1]!r}"
         how = "column" if self.is_language_column else "detected as" if self.was_detected else ""
         name = self.language if self.is_language_column else LANGUAGES[self.language].label
         return (
@@ -62,7 +65,8 @@ def find_layout(
             raise _no_column(other, "reference", "or give their file: --references FILE")
     except UserError as error:
         raise UserError(f"{path}: {error.what}", error.fix) from error
-    layout = Layout(path, found, wanted, reference_path, "", False)
+    ids = None if reference_path is None else _shared_ids(path, reference_path, wanted)
+    layout = Layout(path, found, wanted, reference_path, "", False, ids=ids)
     known = find_language(language) if language else None
     if known is not None and language not in row:
         return replace(layout, language=known.name)
@@ -81,6 +85,31 @@ def find_layout(
         raise UserError(f"{path}: {what}", f"known: {', '.join(LANGUAGES)}")
     detected = _detected(layout)
     return replace(layout, language=detected, was_detected=True, passed_over=passed_over)
+
+
+def _shared_ids(path: Path, reference_path: Path, reference: str) -> tuple[str, str] | None:
+    """The columns by which the rows of two files are found, where their places do not tell.
+
+    So in other orders, of a part of the problems, or with several answers to each. Raises
+    UserError where an id that is asked for has two references.
+    """
+    own, other = (find_column(first_row(at), "id", None) for at in (path, reference_path))
+    if own is None or other is None:
+        return None
+    answered = [str(row.get(own)) for _, row in read_table(path)]
+    problems = [(str(row.get(other)), row.get(reference)) for _, row in read_table(reference_path)]
+    known = dict(problems)
+    if answered == [name for name, _ in problems] or not known.keys() >= set(answered):
+        return None
+    wanted = set(answered)
+    for name, text in problems:
+        if name in wanted and text != known[name]:
+            raise UserError(
+                f"{reference_path}: two references have the {other} {name!r}, and the rows of "
+                f"{path} are in another order",
+                "give each problem an id of its own, or both files in one order",
+            )
+    return own, other
 
 
 def _no_column(row: Row, role: str, more: str = "") -> UserError:
@@ -119,22 +148,33 @@ def _detected(layout: Layout) -> str:
 
 def read_pairs(layout: Layout) -> Iterator[Pair]:
     """The pairs of a file, in its order. Raises UserError for a bad row, with its place."""
-    others: Iterator[tuple[int, Row]] | None = None
-    if layout.reference_path is not None:
-        others = read_table(layout.reference_path)
+    for line, row, other in _rows_together(layout):
+        where = f"{layout.path}:{line}"
+        prediction = _text(row, layout.prediction, where)
+        reference = _text(other, layout.reference, where)
+        yield Pair(_language(layout, row, other, where), reference, prediction)
+
+
+def _rows_together(layout: Layout) -> Iterator[tuple[int, Row, Row]]:
+    """(line or number of the answer's row, that, the row with its reference)."""
     rows = read_table(layout.path)
-    paired = ((row, row) for row in rows) if others is None else zip_longest(rows, others)
-    for one, other in paired:
+    if layout.reference_path is None:
+        yield from ((line, row, row) for line, row in rows)
+        return
+    others = read_table(layout.reference_path)
+    if layout.ids:
+        own, name = layout.ids
+        problems = {str(row.get(name)): row for _, row in others}
+        yield from ((line, row, problems[str(row.get(own))]) for line, row in rows)
+        return
+    for one, other in zip_longest(rows, others):
         if one is None or other is None:
             short = layout.path if one is None else layout.reference_path
             raise UserError(
                 f"{short} has fewer rows than the file it goes with",
-                "give files whose rows belong together, one by one",
+                "give files whose rows belong together, one by one or by ids in both",
             )
-        where = f"{layout.path}:{one[0]}"
-        prediction = _text(one[1], layout.prediction, where)
-        reference = _text(other[1], layout.reference, where)
-        yield Pair(_language(layout, one[1], other[1], where), reference, prediction)
+        yield *one, other[1]
 
 
 def _text(row: Row, column: str, where: str) -> str:
