@@ -181,6 +181,13 @@ def test_no_answer_is_an_empty_one(tmp_path: Path) -> None:
     assert audit(jsonl(tmp_path / "rows.jsonl", rows))["empty"] == len(rows)
 
 
+def test_of_several_answers_in_a_row_the_first_is_scored_and_that_is_told(tmp_path: Path) -> None:
+    rows = [{"prediction": [JAVA, "x"], "reference": JAVA, "language": "java"}] * 2
+    result = audit(jsonl(tmp_path / "rows.jsonl", rows))
+    assert result["corrected"]["codebleu"] == pytest.approx(1.0)
+    assert "predictions from the first in each list of 'prediction'" in result["layout"]
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [

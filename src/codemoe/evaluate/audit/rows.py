@@ -28,6 +28,7 @@ class Layout:
     is_language_column: bool
     language_path: Path | None = None  # the file that has the column
     was_detected: bool = False  # the language, from the references
+    first_of: str = ""  # words for a column with several answers in each row
     passed_over: str = ""  # a column of languages of which none is known, in words
     ids: tuple[str, str] | None = None  # columns that say which rows belong together; None: places
 
@@ -39,7 +40,8 @@ class Layout:
         how = "column" if self.is_language_column else "detected as" if self.was_detected else ""
         name = self.language if self.is_language_column else LANGUAGES[self.language].label
         return (
-            f"predictions from {self.prediction!r}, references from {self.reference!r}{of}, "
+            f"predictions from {self.first_of}{self.prediction!r}, "
+            f"references from {self.reference!r}{of}, "
             f"language: {f'{how} {name}'.strip()}{self.passed_over and f' ({self.passed_over})'}"
         )
 
@@ -66,7 +68,8 @@ def find_layout(
     except UserError as error:
         raise UserError(f"{path}: {error.what}", error.fix) from error
     ids = None if reference_path is None else _shared_ids(path, reference_path, wanted)
-    layout = Layout(path, found, wanted, reference_path, "", False, ids=ids)
+    first_of = "the first in each list of " if isinstance(row[found], list) else ""
+    layout = Layout(path, found, wanted, reference_path, "", False, first_of=first_of, ids=ids)
     known = find_language(language) if language else None
     if known is not None and language not in row:
         return replace(layout, language=known.name)
