@@ -22,7 +22,6 @@ class Claim:
     free_rows: int = 0  # rows that got a full data flow for none
     zero_parts: tuple[str, ...] = ()  # parts that are 0 in every row
     in_percent: bool = False  # in the table; the figures here are from 0 to 1
-    rows: tuple[float, ...] = ()  # the scores, to be compared one by one
 
     def figures(self) -> dict[str, Any]:
         return {
@@ -54,7 +53,7 @@ def claim_of(rows: Iterable[Row], source: str) -> Claim:
     unit_of_parts = _unit_of([value for row in parts for value in row] or [0.0], source)
     parts = [[value / unit_of_parts for value in row] for row in parts]
     if len(parts) != len(scores):
-        return Claim(source, len(scores), fmean(scores), in_percent=unit != 1, rows=tuple(scores))
+        return Claim(source, len(scores), fmean(scores), in_percent=unit != 1)
     return Claim(
         source,
         len(scores),
@@ -69,7 +68,6 @@ def claim_of(rows: Iterable[Row], source: str) -> Claim:
             name for at, name in enumerate(PARTS) if all(row[at] == 0 for row in parts)
         ),
         in_percent=unit != 1,
-        rows=tuple(scores),
     )
 
 
