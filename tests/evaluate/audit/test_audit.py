@@ -173,6 +173,14 @@ def test_an_unknown_language_is_not_passed_over_in_silence(tmp_path: Path) -> No
     assert "detected as Java (column 'language' names no known language, but 'cobol')" in told
 
 
+def test_languages_are_read_from_the_file_that_names_them(tmp_path: Path) -> None:
+    answers = [{"prediction": JAVA, "expert": "base"}] * 3
+    path = jsonl(tmp_path / "answers.jsonl", answers)
+    rows = [{"reference": JAVA, "expert": "Java"}] * 3
+    result = audit(path, references=[jsonl(tmp_path / "references.jsonl", rows)])
+    assert list(result["by_language"]) == ["java"]
+
+
 def test_no_answer_is_an_empty_one(tmp_path: Path) -> None:
     rows = [
         {"prediction": value, "reference": JAVA, "language": "java"}

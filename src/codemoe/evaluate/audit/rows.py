@@ -191,7 +191,7 @@ def _text(row: Row, column: str, where: str) -> str:
 def _language(layout: Layout, row: Row, other: Row, where: str) -> str:
     if not layout.is_language_column:
         return layout.language
-    value = row.get(layout.language, other.get(layout.language))
+    value = (row if layout.language_path == layout.path else other).get(layout.language)
     known = find_language(value) if isinstance(value, str) else None
     if known is None:
         raise UserError(
