@@ -85,6 +85,7 @@ def compat_figures(tally: Tally) -> dict[str, Any]:
         "n": score.n,
         "without_free_points": sum(tally.mended) / len(tally.mended),
         "free_points": free,
+        "free_without_reference_flow": tally.unflowing,
     }
 
 

@@ -181,6 +181,20 @@ def test_languages_are_read_from_the_file_that_names_them(tmp_path: Path) -> Non
     assert list(result["by_language"]) == ["java"]
 
 
+def test_free_points_for_references_without_data_flow_are_no_fault_of_the_answers(
+    tmp_path: Path,
+) -> None:
+    code = "int main() { return 0; }"
+    rows = [{"prediction": code, "reference": code, "language": "cpp"}] * 3
+    result = audit(jsonl(tmp_path / "rows.jsonl", rows))
+    assert result["compat"]["free_without_reference_flow"] == 3
+    assert "In 3 of these the package finds none in the reference" in result["findings"][0]
+    rows = [{"prediction": "int a;", "reference": CPP, "language": "cpp"}] * 3
+    result = audit(jsonl(tmp_path / "rows.jsonl", rows))
+    assert result["compat"]["free_without_reference_flow"] == 0
+    assert "in the reference" not in result["findings"][0]
+
+
 def test_no_answer_is_an_empty_one(tmp_path: Path) -> None:
     rows = [
         {"prediction": value, "reference": JAVA, "language": "java"}

@@ -61,11 +61,18 @@ def score_findings(figures: Mapping[str, Any]) -> list[str]:
     found = []
     corrected, compat, n = figures["corrected"], figures["compat"], figures["n"]
     if compat and compat["free_points"] >= NOTABLE * compat["n"]:
+        unflowing = compat["free_without_reference_flow"]
+        also = (
+            f" In {unflowing} of these the package finds none in the reference either: there "
+            "the points are given to right and wrong answers alike."
+            if unflowing >= NOTABLE * compat["n"]
+            else ""
+        )
         found.append(
             f"The codebleu package's formula gives {compat['codebleu']:.4f}, of which "
             f"{compat['codebleu'] - compat['without_free_points']:.4f} is for data flow that "
             f"{compat['free_points']} of {compat['n']} answers do not have "
-            f"(`dataflow or 1`); mended, it gives {compat['without_free_points']:.4f}."
+            f"(`dataflow or 1`); mended, it gives {compat['without_free_points']:.4f}.{also}"
         )
     floor, score = corrected["floor"], corrected["codebleu"]
     if floor is not None and score <= floor + CLOSE:

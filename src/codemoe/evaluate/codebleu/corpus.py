@@ -181,6 +181,7 @@ class Tally:
         self.weights = weights
         self.scores: list[CodeBleu] = []
         self.mended: list[float] = []  # compat without the free points
+        self.unflowing = 0  # references in which no data flow was found
         self.pooled: PairCounts | None = None
         self.floors: list[float] = []
         self.empty = 0
@@ -192,6 +193,7 @@ class Tally:
             return False
         score = self._score(counts)
         self.scores.append(score)
+        self.unflowing += not (counts.flow and counts.flow[1])
         if self.mode == "compat":
             is_free = not score.dataflow_match
             mended = compat_score(counts, self.weights, mended=True) if is_free else score
