@@ -251,6 +251,25 @@ def test_a_go_answer_between_words_keeps_its_import_block(problems: dict[str, Pr
     assert program.count("import") == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("humaneval-x go", "func Double(x float64) float64 {\n\treturn twice(x)\n}\n\n"
+         "// The last of all\nfunc twice(v float64) float64 { return 2 * v }\n"),
+        ("mbxp javascript", "function double(x) {\n  return twice(x);\n}\n\n"
+         "const twice = v => v * 2\n"),
+    ],
+)  # fmt: skip
+def test_words_behind_a_function_without_fences_are_no_code(
+    problems: dict[str, Problem], name: str, code: str
+) -> None:
+    problem = problems[name]
+    words = "\n\nThis runs in O(1).\n\n- time: constant, `O(1)`\n2. It needs no memory at all.\n"
+    program = extract(problem, f"The function:\n\n{code}{words}").program(problem)
+    assert program == extract(problem, code).program(problem)
+    assert "twice" in program
+
+
 def test_nothing_in_nothing_out(problems: dict[str, Problem]) -> None:
     for problem in problems.values():
         for answer in ("", "\n\n", "I cannot help with that.", "```", "```python\n```"):

@@ -34,6 +34,10 @@ _CODE_LINE = re.compile(
     r"using |package |public |private |static |const |let |var |function |func |fn |pub |use |"
     r"template|//|/\*|<\?php|[\w<>\[\]:*& ]+ \w+\([^.!?]*\) *\{|\w+ = )"
 )
+# A line of three words and more with no sign of code between them, or a point of a list.
+_SENTENCE = re.compile(
+    r"^[ \t]*(?:[-*#>]+ |\d+\. )?[*`\"(]*[A-Za-z][^\s;{}=]*(?:[ ,:]+[^\s;{}=]+){2,}$"
+)
 
 
 @dataclass(frozen=True)
@@ -148,10 +152,24 @@ def _without_words(problem: Problem, text: str) -> str:
     if is_whole and not first[:1].isspace():
         start = next((i for i, line in enumerate(lines) if _CODE_LINE.match(line)), 0)
         lines = lines[start:]
+    if problem.language in BRACED and defines:
+        lines = _without_last_words(lines)
     code = "\n".join(lines) + "\n"
     if problem.language == "python":
         return longest_program(code, problem, defines)
     return code
+
+
+def _without_last_words(lines: list[str]) -> list[str]:
+    """Lines up to the sentences behind the last line of code."""
+    end = len(lines)
+    while end and _is_words(lines[end - 1]):
+        end -= 1
+    return lines[:end]
+
+
+def _is_words(line: str) -> bool:
+    return not line.strip() or bool(_SENTENCE.match(line) and not _CODE_LINE.match(line))
 
 
 def parses(code: str) -> bool:
