@@ -49,6 +49,16 @@ def test_what_is_odd_is_seen(answer: str, name: str) -> None:
     assert getattr(facts(answer, "java"), name)
 
 
+@pytest.mark.parametrize("language", ["java", "python", "cpp", "csharp", "go", "ruby"])
+@pytest.mark.parametrize("before", ["Here is the code:\n\n```\n", ""], ids=["chat", "from a fence"])
+def test_the_language_is_that_of_what_is_fenced(language: str, before: str) -> None:
+    answer = before + PROGRAMS[language] + "\n```\n\nThis counts the words of a text `s`.\n"
+    found = facts(answer, language)
+    assert (found.language, found.wrong_language, found.fenced) == (language, False, True)
+    asked = "php" if language == "go" else "go"
+    assert facts(answer, asked).wrong_language
+
+
 def test_no_loop() -> None:
     assert not is_looping(["a", "b", "c", "d"] * 9)  # too short to tell
     assert not is_looping([f"t{i}" for i in range(500)])
