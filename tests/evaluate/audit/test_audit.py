@@ -236,6 +236,27 @@ def test_a_csv_file_that_would_be_read_wrongly_is_refused(
 @pytest.mark.parametrize(
     ("text", "found"),
     [
+        (
+            'prediction,reference,prediction\n"x","x","y"\n',
+            "several columns are named 'prediction'",
+        ),
+        ('"x = 1","x = 1"\n"y = 2","y = 2"\n', "several columns are named 'x = 1'"),
+        ('prediction,reference\n"x","x"\n"y"\n', ":3: 1 cells under 2 names"),
+    ],
+    ids=["twins", "no names", "a cell is missing"],
+)
+def test_csv_columns_are_not_mixed_up(text: str, found: str, tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError) as error:
+        audit(path, language="python")
+    assert found in error.value.what
+    assert error.value.fix
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
         ("[" * 100_000, ":1: broken JSON"),
         ('[{"a": 1},\n{"a": ', ":2: broken JSON"),
         ('{"prediction": ["x"]}', "expected a JSON array, found dict"),

@@ -2,7 +2,8 @@
 
 import csv
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,14 @@ def _separated(path: Path, delimiter: str) -> Iterator[tuple[int, Row]]:
     # Strict: a quote that is never closed would swallow all rows behind it.
     reader = csv.DictReader(chain([names], lines), delimiter=delimiter, strict=True)
     try:
+        _refuse_twins(path, reader.fieldnames or ())
         for row in reader:
+            if None in row.values():  # what is missing at the end
+                count = sum(cell is not None for cell in row.values())
+                raise UserError(
+                    f"{path}:{reader.line_num}: {count} cells under {len(row)} names",
+                    "an empty cell needs its separator; is the file complete?",
+                )
             more = row.pop(None, ())  # what is behind the last name
             if any(cell.strip() for cell in more):
                 found = f"{len(row) + len(more)} cells under {len(row)} names"
@@ -88,3 +96,13 @@ def _separated(path: Path, delimiter: str) -> Iterator[tuple[int, Row]]:
     except csv.Error as error:
         fix = 'a quote in a quoted cell is written twice: "f(""a"")"; every cell\'s quotes end'
         raise UserError(f"{path}:{reader.line_num + 1}: broken CSV: {error}", fix) from error
+
+
+def _refuse_twins(path: Path, names: Sequence[str]) -> None:
+    """Of two columns of one name only the last would be seen."""
+    twins = [name for name, count in Counter(names).items() if count > 1 and name.strip()]
+    if twins:
+        raise UserError(
+            f"{path}: several columns are named {twins[0]!r}",
+            "the first line names the columns: give each a name of its own",
+        )
