@@ -36,6 +36,7 @@ def audit(path: Path, **options: Any) -> dict[str, Any]:
         ("output,target,lang", ("output", "target")),
         ("pred gold", ("pred", "gold")),
         ("prompt,Hyp,ref", ("Hyp", "ref")),
+        ("hyps refs", ("hyps", "refs")),
         ("task_id,solution,canonical_solution", ("solution", "canonical_solution")),
     ],
 )
@@ -148,6 +149,12 @@ def test_the_language_of_a_file_is_found_out_or_named(tmp_path: Path) -> None:
             {"language": "lang"},
             "column 'lang' names no known language, but 'cobol'",
             "python",
+        ),
+        (
+            [{"prediction": "x", "reference": "x"}],
+            {"claimed": 0.4, "scores": [Path("scores.csv")]},
+            "--claimed and --scores are both given",
+            "one of them",
         ),
         ([{"prediction": "x", "reference": "x"}], {"claimed": 42.0}, "--claimed is 42", "0.42"),
         (

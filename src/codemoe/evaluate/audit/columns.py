@@ -11,8 +11,8 @@ from codemoe.errors import UserError
 _KNOWN = {
     "prediction": "prediction predictions predicted predicted_code pred preds generated "
     "generated_code generated_text generation generations gen completion completions output "
-    "outputs response responses answer hypothesis hypotheses hyp candidate candidates model_output "
-    "model_response model_answer result code value text line solution",
+    "outputs response responses answer answers hypothesis hypotheses hyp hyps candidate candidates "
+    "model_output model_response model_answer result code value text line solution",
     "reference": "reference references reference_code ground_truth groundtruth gt target targets "
     "target_code gold gold_code canonical_solution solution label labels expected expected_output "
     "expected_code ref refs truth answer code value line",

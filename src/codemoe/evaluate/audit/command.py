@@ -45,6 +45,8 @@ def audit_files(request: AuditRequest) -> list[dict[str, Any]]:
     """
     if request.claimed is not None and not 0 <= request.claimed <= 1:
         raise UserError(f"--claimed is {request.claimed:g}; expected 0 to 1", "42 % is 0.42")
+    if request.claimed is not None and request.scores:
+        raise UserError("--claimed and --scores are both given", "give one of them")
     references = _for_each(request.references, request.files, "--references")
     scores = _for_each(request.scores, request.files, "--scores")
     layouts: list[Layout | None] = []
@@ -112,7 +114,8 @@ def _audit(request: AuditRequest, layout: Layout, scores: Path | None) -> dict[s
         *answer_findings(figures),
     ]
     if total.skipped:
-        findings.append(f"{total.skipped} rows have a reference without code and are left out.")
+        words = "row has" if total.skipped == 1 else "rows have"
+        findings.append(f"Left out: {total.skipped} {words} a reference without code.")
     return {
         "file": str(layout.path),
         "layout": layout.told(),
