@@ -8,6 +8,7 @@ import pytest
 from codemoe.errors import UserError
 from codemoe.evaluate.audit import AuditRequest, audit_files
 from codemoe.evaluate.audit.columns import find_column
+from codemoe.evaluate.audit.findings import score_findings
 from codemoe.evaluate.audit.rows import find_layout, read_pairs
 from codemoe.evaluate.audit.table import count_rows
 from codemoe.evaluate.codebleu import score_corpus
@@ -312,6 +313,13 @@ def test_references_in_another_file_are_found_by_their_ids(tmp_path: Path) -> No
     result = audit(path, references=references, language="python")
     assert result["corrected"]["codebleu"] == pytest.approx(1.0)
     assert "with the same" not in result["layout"]
+
+
+@pytest.mark.parametrize(("low", "how"), [(0.03, "Hardly"), (0.01, "No")])
+def test_a_score_whose_interval_excludes_the_floor_is_better(low: float, how: str) -> None:
+    corrected = {"codebleu": 0.04, "floor": 0.025, "interval": [low, 0.05]}
+    (told,) = score_findings({"corrected": corrected, "compat": None, "n": 200})
+    assert told.startswith(f"{how} better than wrong answers: corrected CodeBLEU is 0.0400")
 
 
 def test_a_mixture_that_collapsed_is_told(tmp_path: Path) -> None:

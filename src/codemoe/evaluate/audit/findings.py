@@ -8,7 +8,7 @@ from codemoe.languages import LANGUAGES
 
 NOTABLE = 0.05  # share of the answers from which an oddity is told
 TOLERANCE = 0.005  # of a mean: what hash seeds and versions of grammars do to the package
-CLOSE = 0.02  # distance to the floor within which a score is told to be no better
+CLOSE = 0.02  # distance to the floor within which a score is told to be no or hardly better
 
 
 def count_findings(claim: Claim, rows: int) -> list[str]:
@@ -77,8 +77,9 @@ def score_findings(figures: Mapping[str, Any]) -> list[str]:
     floor, score = corrected["floor"], corrected["codebleu"]
     if floor is not None and score <= floor + CLOSE:
         low, high = corrected["interval"]
+        how = "Hardly" if low > floor else "No"
         found.append(
-            f"No better than wrong answers: corrected CodeBLEU is {score:.4f} [{low:.4f}, "
+            f"{how} better than wrong answers: corrected CodeBLEU is {score:.4f} [{low:.4f}, "
             f"{high:.4f}], the answers to other problems score {floor:.4f}."
         )
     if n < 50:
