@@ -249,7 +249,7 @@ def test_a_csv_file_that_would_be_read_wrongly_is_refused(
             "several columns are named 'prediction'",
         ),
         ('"x = 1","x = 1"\n"y = 2","y = 2"\n', "several columns are named 'x = 1'"),
-        ('prediction,reference\n"x","x"\n"y"\n', ":3: 1 cells under 2 names"),
+        ('prediction,reference\n"x","x"\n"y"\n', ":3: the row ends before 'reference'"),
     ],
     ids=["twins", "no names", "a cell is missing"],
 )

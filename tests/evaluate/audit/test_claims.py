@@ -70,3 +70,9 @@ def test_a_table_of_other_rows_is_told(tmp_path: Path) -> None:
     for count in (3, 5):
         scores = jsonl(tmp_path / "scores.jsonl", table(*[(0.25, 0, 0, 0, 0)] * count))
         assert (told in audit(path, scores=[scores])["findings"]) == (count == 5)
+
+
+def test_a_line_of_means_that_is_shorter_is_no_broken_table(tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_text("codebleu,language\n0.2,java\n0.4,java\n\nmean\n", encoding="utf-8")
+    assert (read_claim(path).n, read_claim(path).codebleu) == (2, pytest.approx(0.3))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from codemoe.errors import UserError
 from codemoe.evaluate.audit.columns import find_column, text_of
-from codemoe.evaluate.audit.table import Row, first_row, read_table
+from codemoe.evaluate.audit.table import MISSING, Row, first_row, read_table
 from codemoe.evaluate.codebleu.floors import Pair
 from codemoe.evaluate.wrong_language import language_of
 from codemoe.languages import LANGUAGES, find_language
@@ -181,6 +181,11 @@ def _rows_together(layout: Layout) -> Iterator[tuple[int, Row, Row]]:
 
 
 def _text(row: Row, column: str, where: str) -> str:
+    if row.get(column) is MISSING:
+        raise UserError(
+            f"{where}: the row ends before {column!r}",
+            "an empty cell needs its separator; is the file complete?",
+        )
     text = text_of(row.get(column))
     if text is None:
         found = type(row.get(column)).__name__

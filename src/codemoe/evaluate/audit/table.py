@@ -15,6 +15,7 @@ Row = dict[str, Any]
 KINDS = ".jsonl, .jsonl.gz, .json, .csv, .tsv, .txt"
 _JSONL = (".jsonl", ".ndjson")
 LINE = "line"  # the only column of a text file
+MISSING: Any = object()  # a cell that a row ends before, as a line of means may
 
 
 def read_table(path: Path) -> Iterator[tuple[int, Row]]:
@@ -75,16 +76,12 @@ def _separated(path: Path, delimiter: str) -> Iterator[tuple[int, Row]]:
     if delimiter not in names:  # spreadsheets write ";" where "," is the decimal point
         delimiter = next((other for other in ";\t," if other in names), delimiter)
     # Strict: a quote that is never closed would swallow all rows behind it.
-    reader = csv.DictReader(chain([names], lines), delimiter=delimiter, strict=True)
+    reader = csv.DictReader(
+        chain([names], lines), delimiter=delimiter, strict=True, restval=MISSING
+    )
     try:
         _refuse_twins(path, reader.fieldnames or ())
         for row in reader:
-            if None in row.values():  # what is missing at the end
-                count = sum(cell is not None for cell in row.values())
-                raise UserError(
-                    f"{path}:{reader.line_num}: {count} cells under {len(row)} names",
-                    "an empty cell needs its separator; is the file complete?",
-                )
             more = row.pop(None, ())  # what is behind the last name
             if any(cell.strip() for cell in more):
                 found = f"{len(row) + len(more)} cells under {len(row)} names"
