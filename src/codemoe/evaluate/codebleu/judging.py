@@ -130,26 +130,35 @@ def _read(pairs: list[Pair], chunk: Chunk) -> list[_Read]:
 def _judged(chunk: Chunk, pairs: Sequence[_Read], at: int, other: int | None) -> Judged:
     """Judge one pair; `other` is the one whose prediction gives the floor."""
     pair, language = pairs[at], chunk.pairs[at].language
+    partner = None if other is None else pairs[other]
+    # An answer from elsewhere, where the chunk has none to another problem.
+    strange = [(chunk.strangers[at], language)] if at in chunk.strangers else []
     counts = package_counts = floor = package_floor = None
-    text = chunk.strangers.get(at)
-    strange = [] if text is None else [(text, language)]
     if pair.has_reference and pair.corrected and "corrected" in chunk.modes:
         wanted, found = pair.corrected
         counts = count_programs(wanted, found)
-        strangers = read_predictions(strange)
-        if other is not None and (both := pairs[other].corrected):
-            strangers.append(both[1])
-        for stranger in strangers[:1]:
-            floor = score_counts(count_programs(wanted, stranger), chunk.weights).codebleu
+        answers = read_predictions(strange)
+        if partner and partner.corrected:
+            answers.append(partner.corrected[1])
+        if answers:
+            floor = score_counts(count_programs(wanted, answers[0]), chunk.weights).codebleu
     if pair.has_reference and pair.compat:
         package_wanted, package_found = pair.compat
         package_counts = count_pair(package_wanted, package_found)
-        package_strangers = read_compat_predictions(strange)
-        if other is not None and (package := pairs[other].compat):
-            package_strangers.append(package[1])
-        for package_stranger in package_strangers[:1]:
-            shared = count_pair(package_wanted, package_stranger)
+        package_answers = read_compat_predictions(strange)
+        if partner and partner.compat:
+            package_answers.append(partner.compat[1])
+        if package_answers:
+            shared = count_pair(package_wanted, package_answers[0])
             package_floor = compat_score(shared, chunk.weights).codebleu
     if chunk.floor_only:
-        return Judged(None, None, floor, package_floor, language, False, None, True)
+        return Judged(
+            corrected=None,
+            compat=None,
+            floor=floor,
+            compat_floor=package_floor,
+            language=language,
+            is_empty=False,
+            is_late_floor=True,
+        )
     return Judged(counts, package_counts, floor, package_floor, language, pair.is_empty, pair.seen)

@@ -20,7 +20,7 @@ class Remembered(Generic[Program]):
         self.read = read
         self.most = characters
         self.characters = 0
-        self.known: dict[Text, Program] = {}  # the longest unused one first
+        self.known: dict[Text, Program] = {}  # first the one that was asked for longest ago
 
     def __call__(self, texts: Sequence[Text]) -> list[Program]:
         known = self.known
