@@ -65,3 +65,18 @@ def test_soft_words_are_words_of_the_table() -> None:
     keywords = set().union(*(row.keywords for row in LANGUAGES.values()))
     assert keywords >= SOFT
     assert MARKS.keys() == LANGUAGES.keys()
+
+
+@pytest.mark.parametrize(
+    ("code", "language"),
+    [
+        ("public string Name { get; set; }", "go"),
+        ("interface User { id: number; name: string; }", "go"),
+        ("bool f(string s) { return true; }", "go"),
+        ("module Foo\n  VERSION = '1.0'\nend", "javascript"),
+        ("for _, x := range xs {}", "python"),
+        ("fn main() { println!(); }", "java"),
+    ],
+)
+def test_a_word_that_others_use_too_is_nobodys_own(code: str, language: str) -> None:
+    assert evidence_in(code, NAMES)[language].own == 0

@@ -145,3 +145,18 @@ def test_what_two_grammars_read_is_not_another_languages_by_a_word_they_share() 
         "Math.floor(a / 10) - Math.floor(b / 10) || b - a).slice(0, k);\n}"
     )
     assert not is_wrong_language(code, "javascript")
+
+
+@pytest.mark.parametrize(
+    ("code", "asked"),
+    [
+        (
+            "// Its name.\n// It is set once and read in many places.\npublic string Name { get; }",
+            "c#",
+        ),
+        ("/* One of those who may log in. */ interface User { name: string; }", "typescript"),
+        ('{\n    println!("{}", x);\n    println!("{}", y);\n}', "rust"),
+    ],
+)
+def test_words_of_several_languages_accuse_nobody(code: str, asked: str) -> None:
+    assert not is_wrong_language(code, asked)

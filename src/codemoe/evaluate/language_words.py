@@ -19,7 +19,7 @@ _MARKS = {
     "Collections boolean Long Character Override Math println Object out args java",
     "javascript": "=== !== => ... console undefined prototype document module exports require Math "
     "let function",
-    "cpp": "std :: #include #define vector cout cin endl size_t push_back "
+    "cpp": "std :: #include #define vector string cout cin endl size_t push_back "
     "unordered_map unordered_set uint32_t uint64_t int64_t",
     "c": "#include #define printf scanf malloc calloc free strlen size_t NULL FILE uint32_t "
     "uint64_t int64_t uint8_t ->",
@@ -29,7 +29,7 @@ _MARKS = {
     "php": "$ <?php echo strlen -> => .= <? ?> function",
     "typescript": "=== !== => ... console undefined boolean Math let function",
     "rust": "fn mut impl :: -> => Vec Some None Ok Err usize i32 u32 i64 u64 u8 unwrap "
-    "assert_eq str String let",
+    "assert_eq! format! panic! println! vec! str String let",
     "ruby": "end puts nil elsif each attr_reader attr_accessor do",
 }
 MARKS = {language: frozenset(words.split()) for language, words in _MARKS.items()}
@@ -65,7 +65,7 @@ _QUOTES = {
     for family in (_SLASHED, _HASHED, _PHP)
 }
 _TOKEN = re.compile(
-    r"(?:\.[ ]?)?[^\W\d]\w*"  # a name, or that of a member
+    r"(?:\.[ ]?)?[^\W\d]\w*(?:!(?=[(\[{]))?"  # a name, or that of a member or a macro
     r"|\d[\w.]*|\#\w+|<\?(?:php)?|\?>"
     r"|===|!==|\.\.\.|\*\*=|//=|<<=|>>=|[-+*/%&|^=!<>:.]=|\+\+|--|&&|\|\||->|=>|::|<<|>>|\*\*|//"
     r"|\S"
@@ -127,8 +127,10 @@ def _weights(names: tuple[str, ...]) -> Mapping[str, Mapping[str, float]]:
 
     A mark or a keyword that k candidates have says 1/k, and nothing where k is large.
     """
+    # A soft keyword that is another's mark (`string`, `module`) is not that one's alone.
+    soft = SOFT.difference(*MARKS.values())
     words = {
-        name: (LANGUAGES[name].keywords - SOFT) | MARKS.get(name, frozenset()) for name in names
+        name: (LANGUAGES[name].keywords - soft) | MARKS.get(name, frozenset()) for name in names
     }
     # Who contains a language does not take its words from it.
     shared = Counter(
