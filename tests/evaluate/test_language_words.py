@@ -80,3 +80,9 @@ def test_soft_words_are_words_of_the_table() -> None:
 )
 def test_a_word_that_others_use_too_is_nobodys_own(code: str, language: str) -> None:
     assert evidence_in(code, NAMES)[language].own == 0
+
+
+@pytest.mark.parametrize("code", ["$('#a').hide()", "$ . ajax ( x )", 'a = $"{b}";', "f($)"])
+def test_a_dollar_sign_without_a_name_is_no_variable_of_php(code: str) -> None:
+    assert evidence_in(code, NAMES)["php"].own == 0
+    assert evidence_in("$a = $$b + $ c;", NAMES)["php"].own == 4

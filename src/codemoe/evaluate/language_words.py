@@ -66,6 +66,7 @@ _QUOTES = {
 }
 _TOKEN = re.compile(
     r"(?:\.[ ]?)?[^\W\d]\w*(?:!(?=[(\[{]))?"  # a name, or that of a member or a macro
+    r"|\$[ ]?[^\w\s$]"  # jQuery's name, or before a string in C#: no variable of PHP
     r"|\d[\w.]*|\#\w+|<\?(?:php)?|\?>"
     r"|===|!==|\.\.\.|\*\*=|//=|<<=|>>=|[-+*/%&|^=!<>:.]=|\+\+|--|&&|\|\||->|=>|::|<<|>>|\*\*|//"
     r"|\S"
