@@ -8,6 +8,7 @@ and what one could not read counts against its language. Code that fits two lang
 from collections.abc import Mapping, Sequence
 
 from codemoe.evaluate.codebleu.program import Program
+from codemoe.evaluate.fenced import fenced_code
 from codemoe.evaluate.language_words import CONTAINED, Evidence, evidence_in
 from codemoe.evaluate.reading_cost import Reading
 from codemoe.languages import LANGUAGES, PROSE, get_language
@@ -42,7 +43,8 @@ def language_of(
     With the language that was asked for, that one has the benefit of the doubt: another must be
     clearly likelier, and what it contains (C in C++, JavaScript in TypeScript) is it. Where prose
     was asked for, nothing is told: words are read as some language's too easily.
-    `asked_program` is the code read as that language, where the caller has it.
+    `asked_program` is the code read as that language, where the caller has it. Of an answer in
+    Markdown the fenced code is looked at.
     Raises UserError for an unknown candidate or one without its grammar installed.
     """
     if asked is not None and get_language(asked) is PROSE:
@@ -50,8 +52,11 @@ def language_of(
     named = candidates if asked is None else (*candidates, asked)
     names = tuple(dict.fromkeys(get_language(name).name for name in named))
     asked = None if asked is None else get_language(asked).name
-    is_whole = len(code) <= MAX_BYTES
-    code = code[:MAX_BYTES]
+    inside = fenced_code(code)
+    if inside != code:
+        asked_program = None  # read with the words around
+    is_whole = len(inside) <= MAX_BYTES
+    code = inside[:MAX_BYTES]
     words = evidence_in(code, names)
     most = max(one.weight for one in words.values())
     if asked is not None:
