@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from codemoe.evaluate.language_words import MARKS, SOFT, evidence_in
@@ -22,8 +24,11 @@ def test_a_program_has_words_of_its_language_and_is_no_prose(language: str) -> N
         ('"""elif\nself\nNone"""', "python"),
         ("x = 1; // System.out.println", "java"),
         ("/* System * out\n */ x = 1;", "java"),
+        ("x = 1; /* System out and what is cut off", "java"),
         ("x = 'console undefined';", "javascript"),
         ("x = `console\nundefined`;", "javascript"),
+        ("if (a <'console') {}", "javascript"),
+        ("x = /\\'/; y = 'console';", "javascript"),
         ("$x = 1; # echo strlen", "php"),
     ],
 )
@@ -86,3 +91,11 @@ def test_a_word_that_others_use_too_is_nobodys_own(code: str, language: str) -> 
 def test_a_dollar_sign_without_a_name_is_no_variable_of_php(code: str) -> None:
     assert evidence_in(code, NAMES)["php"].own == 0
     assert evidence_in("$a = $$b + $ c;", NAMES)["php"].own == 4
+
+
+@pytest.mark.parametrize("quote", ["'", '"', "`", '"""', "'''", "/*", "&'"])
+@pytest.mark.parametrize("behind", ["", "\\", " ", "a", "a\n"])
+def test_strings_that_do_not_end_take_no_time(quote: str, behind: str) -> None:
+    start = time.process_time()
+    evidence_in(((quote + behind) * 3_000)[:6_000], NAMES)
+    assert time.process_time() - start < 0.4

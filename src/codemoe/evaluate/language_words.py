@@ -44,12 +44,13 @@ SOFT = frozenset(_SOFT.split())
 CONTAINED = {"javascript": "typescript", "c": "cpp"}
 MAX_SHARED = 4  # a word of more languages than this says nothing
 
-_SLASHES = r"//[^\n]*|/\*(?:[^*]|\*(?!/))*\*/"
+_SLASHES = r"//[^\n]*|/\*(?:[^*]|\*(?!/))*+(?:\*/)?"  # an answer may be cut off in a comment
 _HASH = r"\#[^\n]*"
 _LONG = r'(")""(?:[^"\\]|\\.|"(?!""))*"""|' + r"(')''(?:[^'\\]|\\.|'(?!''))*'''"
 _SHORT = r'(")(?:[^"\\\n]|\\.)*"|' + r"(')(?:[^'\\\n]|\\.)*'"
 _RAW = r"(`)(?!``)(?:[^`\\]|\\.)*`"  # no Markdown fence
-_LIFETIME = r"(?<=[&<])'\w+(?!')"  # in Rust
+_ESCAPED = r"\\[\"'`]"  # begins no string: in a regular expression, or a row of them that none ends
+_LIFETIME = r"(?<=[&<])'\w++(?!')"
 
 
 def _family(*patterns: str) -> re.Pattern[str]:
@@ -57,9 +58,9 @@ def _family(*patterns: str) -> re.Pattern[str]:
     return re.compile("|".join(patterns), re.DOTALL)
 
 
-_SLASHED = _family(_SLASHES, _LIFETIME, _SHORT, _RAW)
-_HASHED = _family(_HASH, _LONG, _SHORT)
-_PHP = _family(_HASH, _SLASHES, _SHORT)
+_SLASHED = _family(_ESCAPED, _SLASHES, _LIFETIME, _SHORT, _RAW)
+_HASHED = _family(_ESCAPED, _HASH, _LONG, _SHORT)
+_PHP = _family(_ESCAPED, _HASH, _SLASHES, _SHORT)
 _QUOTES = {
     family: "".join(rf"\{at}" for at in range(1, family.groups + 1))
     for family in (_SLASHED, _HASHED, _PHP)
