@@ -81,6 +81,16 @@ def test_soft_words_are_words_of_the_table() -> None:
         ("module Foo\n  VERSION = '1.0'\nend", "javascript"),
         ("for _, x := range xs {}", "python"),
         ("fn main() { println!(); }", "java"),
+        ("use std::collections::HashMap; let m: HashMap<u8, u8>;", "java"),
+        ("List<?> f(Map<String, ?> m) { return g.append(m); }", "php"),
+        ("g.append(m).end(); df.str.len()", "go"),
+        ("for (auto i = a.begin(); i != a.end(); ++i) f(std::move(i));", "ruby"),
+        ("auto g = std::move(f);", "rust"),
+        ("template <typename... T> void f(T... t);", "javascript"),
+        ("void f(int... a) {}", "typescript"),
+        ("int[] array = next(clone, empty);", "php"),
+        ("var q = from x in xs select x;", "go"),
+        ("using System; HashSet<int> a; StringBuilder b;", "java"),
     ],
 )
 def test_a_word_that_others_use_too_is_nobodys_own(code: str, language: str) -> None:

@@ -17,27 +17,31 @@ _MARKS = {
     "python": "self __init__ __name__ elif None True False len range print str int",
     "java": "String System Integer ArrayList HashMap HashSet List StringBuilder Arrays "
     "Collections boolean Long Character Override Math println Object out args java",
-    "javascript": "=== !== => ... console undefined prototype document module exports require Math "
+    "javascript": "=== !== => console undefined prototype document module exports require Math "
     "let function",
-    "cpp": "std :: #include #define vector string cout cin endl size_t push_back "
+    "cpp": "std :: #include #define vector string cout cin endl size_t push_back move "
     "unordered_map unordered_set uint32_t uint64_t int64_t",
     "c": "#include #define printf scanf malloc calloc free strlen size_t NULL FILE uint32_t "
     "uint64_t int64_t uint8_t ->",
-    "csharp": "Console WriteLine Dictionary List IList IEnumerable Length Count Math Add "
-    "ContainsKey =>",
+    "csharp": "Console WriteLine Dictionary HashSet List IList IEnumerable StringBuilder System "
+    "Length Count Math Add ContainsKey select =>",
     "go": ":= func fmt append make err nil string len",
-    "php": "$ <?php echo strlen -> => .= <? ?> function",
-    "typescript": "=== !== => ... console undefined boolean Math let function",
-    "rust": "fn mut impl :: -> => Vec Some None Ok Err usize i32 u32 i64 u64 u8 unwrap "
-    "assert_eq! format! panic! println! vec! str String let",
-    "ruby": "end puts nil elsif each attr_reader attr_accessor do",
+    "php": "$ <?php <?= echo strlen -> => .= === !== function",
+    "typescript": "=== !== => console undefined boolean Math let function",
+    "rust": "fn mut impl std :: -> => Vec HashMap HashSet Some None Ok Err usize i32 u32 i64 "
+    "u64 u8 unwrap push_back assert_eq! format! panic! println! vec! str String let",
+    "ruby": "end puts nil elsif each attr_reader attr_accessor do ===",
 }
 MARKS = {language: frozenset(words.split()) for language, words in _MARKS.items()}
+# Marks that are no members' names: `x.append(1)`, `a.end()` and `df.str` are others'.
+_NO_MEMBERS = "append args end err int len make move print range str string System"
+NO_MEMBERS = frozenset(_NO_MEMBERS.split())
 # Keywords in some places only: elsewhere they are names, and words of English.
 _SOFT = (
-    "and any as asserts base checked declare default event fixed from get global in infer is list "
-    "lock map match mod module never not number object of operator or out override params range "
-    "record ref register set string symbol then type union unique unknown use var when with"
+    "and any array as asserts base checked clone declare default empty event fixed from get "
+    "global in infer is list lock map match mod module never next not number object of "
+    "operator or out override params range record ref register set string symbol then type "
+    "union unique unknown until use var when with"
 )
 SOFT = frozenset(_SOFT.split())
 # A language that others contain: what it reads as well as they do is theirs only by their words.
@@ -68,7 +72,7 @@ _QUOTES = {
 _TOKEN = re.compile(
     r"(?:\.[ ]?)?[^\W\d]\w*(?:!(?=[(\[{]))?"  # a name, or that of a member or a macro
     r"|\$[ ]?[^\w\s$]"  # jQuery's name, or before a string in C#: no variable of PHP
-    r"|\d[\w.]*|\#\w+|<\?(?:php)?|\?>"
+    r"|\d[\w.]*|\#\w+|<\?(?:php|=)"
     r"|===|!==|\.\.\.|\*\*=|//=|<<=|>>=|[-+*/%&|^=!<>:.]=|\+\+|--|&&|\|\||->|=>|::|<<|>>|\*\*|//"
     r"|\S"
 )
@@ -145,8 +149,10 @@ def _weights(names: tuple[str, ...]) -> Mapping[str, Mapping[str, float]]:
     found = {}
     for name in names:
         known = {word: 1 / shared[word] for word in words[name] if shared[word] <= MAX_SHARED}
-        members = known.keys() & MARKS.get(name, frozenset())  # a member's name is no keyword
-        found[name] = known | {dot + word: known[word] for word in members for dot in (".", ". ")}
+        members = MARKS.get(name, frozenset()) - NO_MEMBERS - LANGUAGES[name].keywords
+        found[name] = known | {
+            dot + word: known[word] for word in members & known.keys() for dot in (".", ". ")
+        }
     return found
 
 
