@@ -37,7 +37,7 @@ class AnswerFacts:
 
 def facts_of(prediction: str, program: Program) -> AnswerFacts:
     """Look at one answer, given as text and as read in the language that was asked for."""
-    found = _language_in(prediction, program)
+    found = language_of(prediction, asked=program.language, asked_program=program)
     is_unparsable = not program.is_empty and program.unreadable > MAX_UNREADABLE * program.size
     return AnswerFacts(
         empty=program.is_empty,
@@ -49,19 +49,6 @@ def facts_of(prediction: str, program: Program) -> AnswerFacts:
         template=_TEMPLATE.search(prediction) is not None,
         fenced=_FENCE.search(prediction) is not None,
     )
-
-
-def _language_in(answer: str, program: Program) -> str | None:
-    """The language of an answer; with fences, of what is in them, else of what is around.
-
-    The prompt may have opened the first one. Fences themselves are quotes in some languages.
-    """
-    parts = _FENCE.split(answer)
-    if len(parts) == 1:
-        return language_of(answer, asked=program.language, asked_program=program)
-    texts = ("".join(some) for some in (parts[1::2], parts[::2]))
-    found = (language_of(text, asked=program.language) for text in texts)
-    return next((language for language in found if language), None)
 
 
 def is_looping(tokens: Sequence[str]) -> bool:

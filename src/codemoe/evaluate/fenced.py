@@ -9,15 +9,22 @@ _BLOCK = re.compile(
     r"(?:^[ \t]{0,3}(?P=fence)|\Z)",
     re.DOTALL | re.MULTILINE,
 )
-# A fence behind one of these is an example in a comment.
-_COMMENTS = ('"""', "'''", "/*", "=begin")
 
 
-def fenced_code(text: str) -> str:
-    """The longest fenced block; the text itself where nothing is fenced in."""
+def parts_of(text: str) -> list[str]:
+    """The longest fenced block, and what is around the blocks (the prompt may have opened the
+    first one); the text itself where nothing is fenced in."""
     if "```" not in text:
-        return text
+        return [text]
     blocks = list(_BLOCK.finditer(text))
-    if not blocks or any(mark in text[: blocks[0].start()] for mark in _COMMENTS):
-        return text
-    return max((block["code"] for block in blocks), key=len)
+    if not blocks or _is_in_comment(text[: blocks[0].start()]):
+        return [text]
+    return [max((block["code"] for block in blocks), key=len), _BLOCK.sub("", text)]
+
+
+def _is_in_comment(before: str) -> bool:
+    """Whether a fence behind a text is an example in a comment."""
+    pairs = ("/*", "*/"), ("=begin", "=end")
+    return any(before.count(quotes) % 2 for quotes in ('"""', "'''")) or any(
+        before.rfind(opener) > before.rfind(closer) for opener, closer in pairs
+    )

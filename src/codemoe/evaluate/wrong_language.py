@@ -8,7 +8,7 @@ and what one could not read counts against its language. Code that fits two lang
 from collections.abc import Mapping, Sequence
 
 from codemoe.evaluate.codebleu.program import Program
-from codemoe.evaluate.fenced import fenced_code
+from codemoe.evaluate.fenced import parts_of
 from codemoe.evaluate.language_words import CONTAINED, Evidence, evidence_in
 from codemoe.evaluate.reading_cost import Reading
 from codemoe.languages import LANGUAGES, PROSE, get_language
@@ -44,7 +44,7 @@ def language_of(
     clearly likelier, and what it contains (C in C++, JavaScript in TypeScript) is it. Where prose
     was asked for, nothing is told: words are read as some language's too easily.
     `asked_program` is the code read as that language, where the caller has it. Of an answer in
-    Markdown the fenced code is looked at.
+    Markdown the fenced code is looked at, and the rest where that tells nothing.
     Raises UserError for an unknown candidate or one without its grammar installed.
     """
     if asked is not None and get_language(asked) is PROSE:
@@ -52,13 +52,20 @@ def language_of(
     named = candidates if asked is None else (*candidates, asked)
     names = tuple(dict.fromkeys(get_language(name).name for name in named))
     asked = None if asked is None else get_language(asked).name
-    inside = fenced_code(code)
-    if inside != code:
-        asked_program = None  # read with the words around
-    is_whole = len(inside) <= MAX_BYTES
-    code = inside[:MAX_BYTES]
+    parts = parts_of(code)
+    if len(parts) > 1:
+        asked_program = None  # read with all in it
+    found = (_language_of(part, names, asked, asked_program) for part in parts)
+    return next((language for language in found if language), None)
+
+
+def _language_of(
+    code: str, names: tuple[str, ...], asked: str | None, asked_program: Program | None
+) -> str | None:
+    is_whole = len(code) <= MAX_BYTES
+    code = code[:MAX_BYTES]
     words = evidence_in(code, names)
-    most = max(one.weight for one in words.values())
+    best = max(one.weight for one in words.values())
     if asked is not None:
         own = words[asked].weight
         others = max((words[name].weight for name in names if name != asked), default=0.0)
@@ -67,14 +74,14 @@ def language_of(
         is_read = asked_program is not None and not asked_program.unreadable
         if is_read and own >= ENOUGH * others > 0 and words[asked].tokens >= MIN_TOKENS:
             return asked
-    if len(names) > FEW and not most:
+    if len(names) > FEW and not best:
         return None
     likely = {
         name: one
         for name, one in words.items()
         if one.tokens >= MIN_TOKENS
         and not one.is_prose
-        and (one.weight >= LIKELY * most or name == asked)
+        and (one.weight >= LIKELY * best or name == asked)
     }
     if any(one.own >= MIN_MARKS for one in likely.values()):
         likely = {name: one for name, one in likely.items() if one.own or name == asked}

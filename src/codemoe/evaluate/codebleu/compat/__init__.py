@@ -1,7 +1,8 @@
 """The arithmetic of the `codebleu` package, version 0.7.0, quirks included.
 
 For comparing with published numbers, never for judging models: docs/codebleu.md lists what this
-arithmetic gives away. Written from the package's behaviour; what today's grammars build otherwise is changed back.
+arithmetic gives away. Written from the package's behaviour; what today's grammars build otherwise
+is changed back.
 """
 
 from codemoe.evaluate.codebleu.compat.program import (
