@@ -61,6 +61,11 @@ def parse_all(texts: Sequence[Text]) -> list[SyntaxTree]:
     return [found[text] for text in texts]
 
 
+def known_tree(text: Text) -> SyntaxTree | None:
+    """The tree of a text that was parsed a moment ago."""
+    return _recent.get(text)
+
+
 def count_unreadable(code: str, language: str) -> int:
     """`unreadable_bytes` of a text, without making its flat tree where that is not needed."""
     known = _recent.get((code, language))

@@ -297,3 +297,36 @@ def test_the_papers_figures(
         mode="compat",
     )
     assert score.codebleu == pytest.approx(printed, abs=0.002)
+
+
+TABS = "def f(a):\n\tif a:\n\t\tb = a\n\t\treturn b\n\treturn a"
+
+
+@pytest.mark.parametrize(
+    ("language", "reference", "prediction", "syntax_match"),
+    [
+        # Of a block's lines the package rebuilds only the first with its tabs.
+        ("python", TABS, TABS.replace("\t", "    "), 1 / 2),
+        # What recovering from an error costs depends on the lines: blank ones go before.
+        (
+            "java",
+            "class Main { static int total( low) { int result = 0;\n\n"
+            "for (int x : xs) { if (x > low) { result += x; it */ } }\n\nreturn",
+            PROGRAMS["java"],
+            5 / 9,
+        ),
+        (
+            "csharp",
+            "class Main { static int Total(int[] xs, int low) { inlt = 0;\n\n"
+            "foreach (int x in xs) { if (x  += x; /}\n\nreturn result; } }",
+            PROGRAMS["csharp"],
+            3 / 7,
+        ),
+    ],
+)
+def test_white_space_that_the_package_changes(
+    language: str, reference: str, prediction: str, syntax_match: float
+) -> None:
+    """The numbers are the package's, on today's parser."""
+    row = {"reference": reference, "prediction": prediction, "language": language}
+    assert on_todays_trees(row).syntax_match == pytest.approx(syntax_match, abs=1e-9)

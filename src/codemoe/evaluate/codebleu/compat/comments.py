@@ -10,6 +10,7 @@ _QUOTED = {
     "'": re.compile(r"'(?:\\.|[^\\'])*'", re.DOTALL),
     '"': re.compile(r'"(?:\\.|[^\\"])*"', re.DOTALL),
 }
+_BLANK_LINE = re.compile(r"^[^\S\n]*\n", re.MULTILINE)
 _STARTS = re.compile(r"//|/\*|'|\"")
 # Of text full of quotes that never close only the first are tried: each try reads to the end.
 _MAX_UNCLOSED = 100
@@ -20,13 +21,21 @@ def remove_comments(code: str, language: str) -> str:
 
     Where Python's own tokenizer fails the package leaves the code as it is, and Ruby always.
     """
-    if language == "ruby":
+    if language == "ruby" or (has_no_comments(code, language) and not _BLANK_LINE.search(code)):
         return code
     if language == "python":
         return _without_python_comments(code)
-    if "//" not in code and "/*" not in code:
-        return code  # blank lines are all that would go, and no tree has them
     return _without_blank_lines(_without_slash_comments(code))
+
+
+def has_no_comments(code: str, language: str) -> bool:
+    """Whether blank lines are all that may be removed.
+
+    No tree of sound code has them; that of broken code may hang on them.
+    """
+    if language == "python":
+        return _has_nothing_to_remove(code)
+    return language == "ruby" or not ("//" in code or "/*" in code)
 
 
 def _without_blank_lines(text: str) -> str:
@@ -67,8 +76,6 @@ def _without_slash_comments(code: str) -> str:
 
 def _without_python_comments(code: str) -> str:
     """Comments go, and every string that begins a line or statement; spacing is rebuilt."""
-    if _has_nothing_to_remove(code):
-        return code
     parts: list[str] = []
     before = tokenize.INDENT
     last_line, last_column = -1, 0
@@ -91,8 +98,11 @@ def _without_python_comments(code: str) -> str:
 
 
 def _has_nothing_to_remove(code: str) -> bool:
-    """Whether only white space could change, and so no tree."""
-    if any(mark in code for mark in ("#", "\\\n", "\r", "\f", "'''", '"""')):
+    """Whether Python's tokens would be put together as they stand, but for blank lines.
+
+    Of lines indented by tabs all but a block's first come back with blanks.
+    """
+    if any(mark in code for mark in ("#", "\\\n", "\r", "\f", "\t", "'''", '"""')):
         return False
     return not _STRING_FIRST.search(code)
 

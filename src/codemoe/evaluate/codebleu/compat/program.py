@@ -4,12 +4,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from codemoe.evaluate.codebleu.compat.comments import remove_comments
+from codemoe.evaluate.codebleu.compat.comments import has_no_comments, remove_comments
 from codemoe.evaluate.codebleu.compat.dataflow import Normal, package_flows
 from codemoe.evaluate.codebleu.compat.subtrees import package_subtrees
 from codemoe.evaluate.codebleu.ngram import Ngrams, count_ngrams_of
-from codemoe.evaluate.codebleu.parsing import Text, parse_all
+from codemoe.evaluate.codebleu.parsing import Text, known_tree, parse_all
 from codemoe.evaluate.codebleu.remembered import MOST_CHARACTERS, Remembered
+from codemoe.evaluate.codebleu.tree import SyntaxTree
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ def read_compats(texts: Sequence[Text], *, as_pinned: bool = True) -> list[Compa
     package pins: what the package itself sees where it is made to run on today's.
     """
     codes = [(code.strip(), language) for code, language in texts]
-    trees = parse_all([(remove_comments(code, language), language) for code, language in codes])
+    trees = _trees(codes)
     parts = zip(
         count_ngrams_of([code.split() for code, _ in codes]),
         package_subtrees(trees, as_pinned=as_pinned),
@@ -44,6 +45,19 @@ def read_compats(texts: Sequence[Text], *, as_pinned: bool = True) -> list[Compa
     return [
         CompatProgram(language, *part) for (_, language), part in zip(texts, parts, strict=True)
     ]
+
+
+def _trees(codes: Sequence[Text]) -> list[SyntaxTree]:
+    """What the package parses. Sound code is taken with its blank lines where it has just been
+    parsed for another purpose: its tree is the same."""
+    texts = []
+    for code, language in codes:
+        exact = remove_comments(code, language)
+        if exact != code and has_no_comments(code, language):
+            known = known_tree((code, language))
+            exact = code if known and not known.has_error else exact
+        texts.append((exact, language))
+    return parse_all(texts)
 
 
 read_compat_references = Remembered(read_compats)
