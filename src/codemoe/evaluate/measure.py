@@ -123,4 +123,5 @@ def measure(
             on_row(pair, judged)
             if total.add(judged):
                 by_language.setdefault(pair.language, Measured(weights)).add(judged)
-    return total, by_language
+    # A language whose references all lack code may have floors of its own and no row.
+    return total, {name: part for name, part in by_language.items() if part.n}

@@ -123,7 +123,7 @@ def test_the_language_of_a_file_is_found_out_or_named(tmp_path: Path) -> None:
         (
             [{"prediction": 3, "reference": "int a;"}],
             {"language": "java"},
-            ":1: 'prediction' is no text but int",
+            ":1: 'prediction' is 3, no program",
             "",
         ),
         (

@@ -99,7 +99,7 @@ def _audit(request: AuditRequest, layout: Layout, scores: Path | None) -> dict[s
         on_start=lambda: request.on_start(layout.path),
     )
     figures = total.figures()
-    parts = {name: one.figures() for name, one in sorted(by_language.items()) if one.n}
+    parts = {name: one.figures() for name, one in sorted(by_language.items())}
     claim = None
     if scores is not None:
         claim = read_claim(scores)

@@ -40,7 +40,8 @@ def claim_findings(claim: Claim, compat: float | None) -> list[str]:
         )
     if claim.zero_parts:
         names = " and ".join(part.replace("_", " ") for part in claim.zero_parts)
-        found.append(f"In the published table {names} is 0 in every row: nothing was compared.")
+        verb = "is" if len(claim.zero_parts) == 1 else "are"
+        found.append(f"In the published table {names} {verb} 0 in every row: nothing was compared.")
     if compat is not None:
         gap = claim.codebleu - compat
         if abs(gap) > TOLERANCE:

@@ -1,5 +1,6 @@
 """Prediction files of any layout as pairs to score."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -188,8 +189,11 @@ def _text(row: Row, column: str, where: str) -> str:
         )
     text = text_of(row.get(column))
     if text is None:
-        found = type(row.get(column)).__name__
-        raise UserError(f"{where}: {column!r} is no text but {found}", "name another column")
+        found = json.dumps(row.get(column), default=str)[:60]
+        raise UserError(
+            f"{where}: {column!r} is {found}, no program",
+            "expected a string, a list of them or null; or name another column",
+        )
     return text
 
 
