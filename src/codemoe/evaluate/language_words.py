@@ -6,7 +6,7 @@ Comments and strings are left out as each family of languages writes them.
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -91,6 +91,12 @@ class Evidence:
     own: int  # words that no other candidate has
     tokens: int  # of the text
     is_prose: bool  # for the most part, comments and strings left out
+    found: Mapping[str, int]  # which words, how often
+    known: Set[str]  # all words of the language
+
+    def beside(self, other: "Evidence") -> int:
+        """How many of the words the other language does not have."""
+        return sum([count for word, count in self.found.items() if word not in other.known])
 
     @property
     def share(self) -> float:
@@ -110,10 +116,11 @@ def evidence_in(code: str, names: tuple[str, ...]) -> dict[str, Evidence]:
     for name, words in weights.items():
         text = texts[families[name]]
         tokens = counted[text]
-        marks = [(words[word], tokens[word]) for word in words.keys() & tokens.keys()]
-        weight = math.fsum([value * count for value, count in marks])
-        own = sum([count for value, count in marks if value == 1])
-        found[name] = Evidence(weight, own, tokens.total(), are_prose[text])
+        marks = {word: tokens[word] for word in words.keys() & tokens.keys()}
+        weight = math.fsum([words[word] * count for word, count in marks.items()])
+        own = sum([count for word, count in marks.items() if words[word] == 1])
+        is_prose = are_prose[text]
+        found[name] = Evidence(weight, own, tokens.total(), is_prose, marks, words.keys())
     return found
 
 
@@ -129,31 +136,34 @@ def _family_of(name: str) -> re.Pattern[str]:
 
 @lru_cache(maxsize=64)
 def _weights(names: tuple[str, ...]) -> Mapping[str, Mapping[str, float]]:
-    """language -> word -> what that says for it.
-
-    A mark or a keyword that k candidates have says 1/k, and nothing where k is large.
-    """
+    """language -> word -> what that says for it."""
     # A soft keyword that is another's mark (`string`, `module`) is not that one's alone.
     soft = SOFT.difference(*MARKS.values())
-    words = {
-        name: (LANGUAGES[name].keywords - soft) | MARKS.get(name, frozenset()) for name in names
+    marks = {name: MARKS.get(name, frozenset()) for name in names}
+    keywords = {name: LANGUAGES[name].keywords for name in names}
+    words = _shares({name: (keywords[name] - soft) | marks[name] for name in names})
+    # The name of a member is nobody's keyword.
+    members = _shares({name: marks[name] - NO_MEMBERS - keywords[name] for name in names})
+    return {
+        name: words[name]
+        | {dot + word: share for word, share in members[name].items() for dot in (".", ". ")}
+        for name in names
     }
+
+
+def _shares(words: Mapping[str, Set[str]]) -> dict[str, dict[str, float]]:
+    """language -> word -> 1/k for one that k candidates have, where those are few."""
     # Who contains a language does not take its words from it.
     shared = Counter(
         word
-        for name in names
+        for name in words
         for word in words[name]
         if not any(small in words and word in words[small] for small in _contained_in(name))
     )
-
-    found = {}
-    for name in names:
-        known = {word: 1 / shared[word] for word in words[name] if shared[word] <= MAX_SHARED}
-        members = MARKS.get(name, frozenset()) - NO_MEMBERS - LANGUAGES[name].keywords
-        found[name] = known | {
-            dot + word: known[word] for word in members & known.keys() for dot in (".", ". ")
-        }
-    return found
+    return {
+        name: {word: 1 / shared[word] for word in some if shared[word] <= MAX_SHARED}
+        for name, some in words.items()
+    }
 
 
 def _contained_in(name: str) -> list[str]:

@@ -148,8 +148,10 @@ class _Question:
 
     def _lead(self, name: str) -> float:
         """What may speak more for a language than for the asked one, and is no decision."""
-        asked_own = 0 if self.asked is None else self.words[self.asked].own
-        return MARGIN if self.words[name].own >= MIN_MARKS and not asked_own else BENEFIT
+        if self.asked is None:
+            return BENEFIT
+        words, asked = self.words[name], self.words[self.asked]
+        return MARGIN if words.beside(asked) >= MIN_MARKS and not asked.beside(words) else BENEFIT
 
     def _is_asked_for(self) -> bool:
         """Whether the asked language can lead, and no other by more than it may."""
