@@ -9,7 +9,7 @@ from codemoe.evaluate.codebleu.dataflow import Edge, data_flow
 from codemoe.evaluate.codebleu.ngram import Ngrams, count_ngrams_of
 from codemoe.evaluate.codebleu.parsing import Text, parse, parse_all
 from codemoe.evaluate.codebleu.remembered import MOST_CHARACTERS, Remembered
-from codemoe.evaluate.codebleu.source import code_start, source_text
+from codemoe.evaluate.codebleu.source import code_start, has_xlcost_marks, source_text
 from codemoe.evaluate.codebleu.syntax import subtree_shapes_of
 from codemoe.evaluate.codebleu.tokens import tokens_of
 from codemoe.evaluate.codebleu.tree import unreadable_bytes, without_comments
@@ -87,6 +87,10 @@ read_predictions = Remembered(read_programs, MOST_CHARACTERS // 4)
 
 # What a text may begin with that is no token, or part of none. (PHP outside its tags is text.)
 _NO_TOKEN_FIRST = dict.fromkeys(LANGUAGES, "/<-") | {"python": "#\"'", "ruby": "#=_"}
+_LINE_COMMENTS = {
+    mark: re.compile(rf"(?:{re.escape(mark)}[^\n\\]*\n\s*)+")
+    for mark in {row.line_comment for row in LANGUAGES.values()}
+}
 _WORD = re.compile(r"\w+|[^\w\s]")
 _PREFIXED = re.compile(r"\w+['\"]")
 _CONTINUED = re.compile(r"\\\s|\\$")
@@ -97,6 +101,9 @@ def has_code(code: str, language: str) -> bool:
     if language == PROSE.name:
         return bool(code.strip())
     start = code_start(code)
+    comments = _LINE_COMMENTS[LANGUAGES[language].line_comment].match(code, start)
+    if comments and not has_xlcost_marks(code):  # which are line ends in comments, too
+        start = comments.end()
     first = code[start : start + 1]
     if first.isprintable() and language != "php":
         if not first:

@@ -10,14 +10,15 @@ _QUOTED = {
     "'": re.compile(r"'(?:\\.|[^\\'])*'", re.DOTALL),
     '"': re.compile(r'"(?:\\.|[^\\"])*"', re.DOTALL),
 }
-_BLANK_LINE = re.compile(r"^[^\S\n]*\n", re.MULTILINE)
+_BLANK_LINE = re.compile(r"\n[^\S\n]*\n")
 _STARTS = re.compile(r"//|/\*|'|\"")
 # Of text full of quotes that never close only the first are tried: each try reads to the end.
 _MAX_UNCLOSED = 100
 
 
 def remove_comments(code: str, language: str) -> str:
-    """Code as the package parses it: without comments, blank lines and Python documentation.
+    """Code, without white space around, as the package parses it: without comments, blank lines
+    and Python documentation.
 
     Where Python's own tokenizer fails the package leaves the code as it is, and Ruby always.
     """

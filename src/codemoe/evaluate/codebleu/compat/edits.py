@@ -56,13 +56,17 @@ class Edits:
         for (tree, base), end in zip(forest, forest.bases[1:], strict=True):
             while base <= place < end:
                 if place > base:  # no root
-                    text = tree.text_of(place - base)
-                    self.codes[place] = mixed(_UNREAD + (ord(text[0]) if text else 0))
+                    self.codes[place] = _code_of_unread(tree.text_of(place - base)[:1])
                 place = next(unread, -1)
             for node in tree.missing:
                 if node:
                     self.codes[base + node] = mixed(_MISSING + tree.kinds[node])
                     self.is_node[base + node] = True
+
+
+@cache
+def _code_of_unread(character: str) -> int:
+    return mixed(_UNREAD + (ord(character) if character else 0))
 
 
 @cache
