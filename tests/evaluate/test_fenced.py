@@ -37,7 +37,9 @@ def test_an_example_in_a_comment_is_not_the_code(text: str) -> None:
     assert parts_of(text) == [text]
 
 
-@pytest.mark.parametrize("unit", ["```\n", "```a", "`", " ```\n`", "```\na\n", "```" + " " * 10**6])
+@pytest.mark.parametrize(
+    "unit", ["```\n", "```a", "`", " ```\n`", "```\na\n", "```" + " " * 10**6, "    ```\n  x\n"]
+)
 def test_time_is_linear(unit: str) -> None:
     start = time.process_time()
     parts_of(unit * (1 + 1_000_000 // len(unit)) + ".")

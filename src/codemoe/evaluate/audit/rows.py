@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 from codemoe.errors import UserError
 from codemoe.evaluate.audit.columns import find_column, text_of
@@ -101,13 +102,14 @@ def _shared_ids(path: Path, reference_path: Path, reference: str) -> tuple[str, 
     if own is None or other is None:
         return None
     answered = [str(row.get(own)) for _, row in read_table(path)]
-    problems = [(str(row.get(other)), row.get(reference)) for _, row in read_table(reference_path)]
-    known = dict(problems)
-    if answered == [name for name, _ in problems] or not known.keys() >= set(answered):
-        return None
+    problems = [str(row.get(other)) for _, row in read_table(reference_path)]
     wanted = set(answered)
-    for name, text in problems:
-        if name in wanted and text != known[name]:
+    if answered == problems or not wanted <= set(problems):
+        return None
+    known: dict[str, Any] = {}
+    for _, row in read_table(reference_path):
+        name = str(row.get(other))
+        if name in wanted and row.get(reference) != known.setdefault(name, row.get(reference)):
             raise UserError(
                 f"{reference_path}: two references have the {other} {name!r}, and the rows of "
                 f"{path} are in another order",

@@ -100,10 +100,12 @@ def score_corpus(
             weights=weights,
             on_floor=tally.add_floor if with_floor else None,
         )
-        found.update(zip(order, judged, strict=True))
-    for at, pair in enumerate(pairs):
-        if not tally.add(found[at]):
-            raise no_reference(pair.reference, pair.language)
+        for at, one in zip(order, judged, strict=True):
+            if getattr(one, mode) is None:
+                raise no_reference(pairs[at].reference, pairs[at].language)
+            found[at] = one
+    for at in range(len(pairs)):
+        tally.add(found[at])
     return tally.score()
 
 
@@ -156,10 +158,10 @@ def judge(
 
     for chunk in mapped(judge_chunk, chunks()):
         for one in chunk:
-            if one.is_late_floor and on_floor is not None:
-                on_floor(one)
-            else:
+            if not one.is_late_floor:
                 yield one
+            elif on_floor is not None:
+                on_floor(one)
 
 
 def _batches(pairs: Iterable[Pair]) -> Iterator[list[Pair]]:

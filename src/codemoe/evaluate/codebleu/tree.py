@@ -44,6 +44,15 @@ class SyntaxTree:
         """All nodes whose kind is in a table, in order."""
         return table[self.codes].nonzero()[0].tolist()
 
+    def children(self, node: int) -> list[int]:
+        after = self.after
+        found = []
+        child, end = node + 1, after[node]
+        while child < end:
+            found.append(child)
+            child = after[child]
+        return found
+
     def slice(self, start: int, end: int) -> str:
         if self.text is not None:
             return self.text[start:end]

@@ -5,8 +5,8 @@ import html
 import re
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from codemoe.evaluate.fenced import Block, fenced_blocks
 from codemoe.evaluate.suites.braces import find_closer
 from codemoe.evaluate.suites.problem import BRACED, Problem
 from codemoe.evaluate.suites.signature import find_definition, function_name
@@ -26,8 +26,6 @@ _MARKED = re.compile(r"\[(?:BEGIN|PYTHON)\][ \t]*\n(.*?)(?:\[DONE\]|\[/PYTHON\]|
 _LITERAL = re.compile(r"""\"[^"\n]*\"|'[^'\n]*'""")
 _ENTITY = re.compile(r"&(?:lt|gt|amp|quot|apos|#x?[0-9a-fA-F]+);")
 _END = re.compile(r"<[|\uff5c][\w \u2581]{1,40}[|\uff5c]>|</s>|<(?:eos|end_of_turn)>|\[/?INST\]")
-_FENCE = re.compile(r"^([ \t]*)(`{3,}|~{3,})[ \t]*([\w+#.-]*)[^\n`]*$", re.MULTILINE)
-_ITEM = re.compile(r"[ \t]*(?:[-*+]|\d{1,3}[.)])[ \t]")
 # A line that no sentence looks like.
 _CODE_LINE = re.compile(
     r"^(?:from [\w.]+ import |import [\w.(\"{*]|@\w|(?:async )?def \w+\(|class \w+|\#include|"
@@ -38,15 +36,6 @@ _CODE_LINE = re.compile(
 _SENTENCE = re.compile(
     r"^[ \t]*(?:[-*#>]+ |\d+\. )?[*`\"(]*[A-Za-z][^\s;{}=]*(?:[ ,:]+[^\s;{}=]+){2,}$"
 )
-
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced block: the language it names ("" for none), its code, where its fence begins."""
-
-    tag: str
-    code: str
-    start: int
 
 
 def code_in(problem: Problem, answer: str) -> str:
@@ -83,35 +72,6 @@ def _unescaped(text: str) -> str:
     if "<" in text or ">" in text or "&" in _ENTITY.sub("", text):
         return text
     return html.unescape(text) if _ENTITY.search(_LITERAL.sub("", text)) else text
-
-
-def fenced_blocks(text: str) -> list[Block]:
-    """Every block in order; the last may lack its closing fence (the answer was cut off)."""
-    blocks = []
-    position = 0
-    while (opened := _FENCE.search(text, position)) is not None:
-        indent, mark = len(opened.group(1).expandtabs(4)), re.escape(opened.group(2))
-        if indent > 3 and not _is_in_list(text[: opened.start()], indent):
-            position = opened.end()  # code, of which Markdown's may be a part
-            continue
-        deepest = max(3, indent)
-        close = re.compile(rf"^[ \t]{{0,{deepest}}}{mark}[ \t]*$", re.MULTILINE)
-        closed = close.search(text, opened.end())
-        end = closed.start() if closed else len(text)
-        code = text[opened.end() + 1 : end]
-        if opened.group(1):  # in a list: its lines stand as far to the right
-            code = re.sub(rf"^{opened.group(1)}", "", code, flags=re.MULTILINE)
-        blocks.append(Block(opened.group(3), code, opened.start()))
-        position = closed.end() if closed else len(text)
-    return blocks
-
-
-def _is_in_list(before: str, indent: int) -> bool:
-    """Whether what is indented so far, behind a text, belongs to an item of a list."""
-    for line in reversed(before.split("\n")):
-        if line.strip() and len(line) - len(line.lstrip()) < indent:
-            return _ITEM.match(line) is not None
-    return False
 
 
 def _best(problem: Problem, blocks: list[Block]) -> Block:

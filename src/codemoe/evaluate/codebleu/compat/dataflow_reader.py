@@ -93,7 +93,7 @@ class Reader:
     def read_known(self, node: int) -> None:
         reader = self.plan.readers.get(self.tree.kinds[node])
         if reader is None:
-            children = self.children(node)
+            children = self.tree.children(node)
             clauses = self.plan.loop_clauses
             kinds = self.tree.kinds
             for child in sorted(children, key=lambda child: kinds[child] not in clauses):
@@ -119,7 +119,7 @@ class Reader:
         if isinstance(name_at, str):
             name, value = self.child(node, name_at), self.child(node, str(value_at))
         else:
-            children = self.children(node)
+            children = self.tree.children(node)
             low, high = rules.children_with_value
             if name_at >= len(children):
                 raise Fails
@@ -146,18 +146,18 @@ class Reader:
             self.edges_between(self.variables(left), self.variables(right), COMPUTED_FROM)
             return
         if kind in plan.loop_clauses:
-            lefts, rights = [left], [self.children(node)[-1]]
+            lefts, rights = [left], [self.tree.children(node)[-1]]
         elif right is None and kind in plan.optional_right:
             return
         else:
             lefts, rights = self.pairs(left, right)
             if kind in plan.outer_children:
-                children = self.children(node)
+                children = self.tree.children(node)
                 lefts, rights = [children[0]], [children[-1]]
         self.assign_lists(lefts, rights)
 
     def named_argument(self, node: int) -> None:
-        children = self.children(node)
+        children = self.tree.children(node)
         if any(self.tree.kinds[child] in self.plan.equals for child in children):
             name, value = children[0], children[-1]
             self.read(value)
@@ -183,8 +183,8 @@ class Reader:
         if left is None or right is None:
             raise Fails
         commas, kinds = self.plan.commas, self.tree.kinds
-        lefts = [child for child in self.children(left) if kinds[child] not in commas]
-        rights = [child for child in self.children(right) if kinds[child] not in commas]
+        lefts = [child for child in self.tree.children(left) if kinds[child] not in commas]
+        rights = [child for child in self.tree.children(right) if kinds[child] not in commas]
         if len(lefts) != len(rights) or not lefts:
             return [left], [right]
         return list(lefts), rights
@@ -196,7 +196,7 @@ class Reader:
         straight = before.copy()
         has_else = kinds[node] in plan.with_else
         branched = False
-        for child in self.children(node):
+        for child in self.tree.children(node):
             kind = kinds[child]
             has_else = has_else or kind in plan.with_else
             if kind not in plan.branches and not branched:
@@ -232,7 +232,7 @@ class Reader:
 
     def counted_loop(self, node: int) -> None:
         plan, kinds = self.plan, self.tree.kinds
-        children = self.children(node)
+        children = self.tree.children(node)
         for child in children:
             self.read(child)
         again = False
@@ -249,7 +249,7 @@ class Reader:
     def foreach(self, node: int) -> None:
         plan = self.plan
         name_role, value_role, body_role = plan.rules.foreach_roles
-        children = self.children(node)
+        children = self.tree.children(node)
         if plan.rules.foreach_variables:
             kinds = self.tree.kinds
             named = [child for child in children if kinds[child] in plan.foreach_variables]
@@ -277,21 +277,12 @@ class Reader:
                 self.read(children[-1])
 
     def twice(self, node: int) -> None:
-        children = self.children(node)
+        children = self.tree.children(node)
         for _ in range(2):
             for child in children:
                 self.read(child)
 
     # -- parts of the tree --------------------------------------------------------------------
-
-    def children(self, node: int) -> list[int]:
-        after = self.tree.after
-        found = []
-        child, end = node + 1, after[node]
-        while child < end:
-            found.append(child)
-            child = after[child]
-        return found
 
     def child(self, node: int, role: str) -> int | None:
         """The first child in a role."""

@@ -89,20 +89,11 @@ class TreeEdits:
     def kind(self, node: int) -> str:
         return self.grammar.names[self.tree.kinds[node]]
 
-    def children(self, node: int) -> list[int]:
-        after = self.tree.after
-        found = []
-        child = node + 1
-        while child < after[node]:
-            found.append(child)
-            child = after[child]
-        return found
-
     def child(self, node: int, role: str) -> int | None:
         """The first child in a role."""
         number = self.grammar.fields.get(role)
         fields = self.tree.fields
-        return next((child for child in self.children(node) if fields[child] == number), None)
+        return next((child for child in self.tree.children(node) if fields[child] == number), None)
 
     def rename(self, node: int, kind: str) -> None:
         self.edits.codes[self.base + node] = code_of(self.grammar, kind)

@@ -43,7 +43,7 @@ def make_old(edits: Edits) -> None:
 
 
 def _except_clause(edit: TreeEdits, node: int) -> None:
-    children = edit.children(node)
+    children = edit.tree.children(node)
     if len(children) > 1 and edit.kind(children[1]) == "*":
         edit.rename(node, "except_group_clause")
     _without_roles(edit, node, "value")
@@ -73,7 +73,7 @@ def _virtual(edit: TreeEdits, node: int) -> None:
 
 def _captures(edit: TreeEdits, node: int) -> None:
     """`[&x, *this]`"""
-    for sign, name in pairwise(edit.children(node)):
+    for sign, name in pairwise(edit.tree.children(node)):
         if edit.kind(sign) in ("&", "*") and edit.kind(name) in ("identifier", "this"):
             edit.wrap(sign, name, "pointer_expression")
             edit.set_role(name, "argument")
@@ -82,7 +82,7 @@ def _captures(edit: TreeEdits, node: int) -> None:
 def _capture_with_value(edit: TreeEdits, node: int) -> None:
     """`[x = 1, &y = z]`"""
     edit.rename(node, "assignment_expression")
-    first, name = edit.children(node)[0], edit.child(node, "left")
+    first, name = edit.tree.children(node)[0], edit.child(node, "left")
     if name is not None and edit.kind(first) == "&":
         edit.wrap(first, name, "pointer_expression", "left")
         edit.set_role(name, "argument")
@@ -91,7 +91,7 @@ def _capture_with_value(edit: TreeEdits, node: int) -> None:
 def _member_of_zero(edit: TreeEdits, node: int) -> None:
     """Whatever is `= 0` in a class is taken for a pure virtual function."""
     value = edit.child(node, "default_value")
-    children = edit.children(node)
+    children = edit.tree.children(node)
     if value is None or edit.kind(value) != "number_literal" or edit.tree.text_of(value) != "0":
         return
     if any(edit.kind(child) == "," for child in children):
@@ -106,7 +106,7 @@ def _member_of_zero(edit: TreeEdits, node: int) -> None:
 
 def _attribute_argument(edit: TreeEdits, node: int) -> None:
     """`[A(b: 1, C = 2)]`"""
-    children = edit.children(node)
+    children = edit.tree.children(node)
     name = edit.child(node, "name")
     if name is None:
         return
@@ -150,7 +150,7 @@ def _keyed_element(edit: TreeEdits, node: int) -> None:
 
 def _qualified_name(edit: TreeEdits, node: int) -> None:
     """`A\\B`; and `\\B`, where the backslash stood in a node of its own."""
-    first, *rest = [edit.kind(child) for child in edit.children(node)[:2]]
+    first, *rest = [edit.kind(child) for child in edit.tree.children(node)[:2]]
     if first == "\\" and "namespace_name" not in rest:
         edit.put_inside(node, 1, 1, "namespace_name_as_prefix", "", True)
     for prefix in _named_children(edit, node, "prefix"):
@@ -174,7 +174,7 @@ def _use_clause(edit: TreeEdits, node: int) -> None:
 def _use_group(edit: TreeEdits, node: int) -> None:
     """`use A\\{B\\C, D as E};`"""
     edit.set_role(node)
-    for clause in edit.children(node):
+    for clause in edit.tree.children(node):
         if edit.kind(clause) != "namespace_use_clause":
             continue
         edit.rename(clause, "namespace_use_group_clause")
@@ -228,7 +228,7 @@ def _named_children(edit: TreeEdits, node: int, role: str) -> list[int]:
     tree, is_named = edit.tree, edit.grammar.is_named
     return [
         child
-        for child in edit.children(node)
+        for child in edit.tree.children(node)
         if tree.fields[child] == number and is_named[tree.kinds[child]]
     ]
 
